@@ -1,0 +1,30 @@
+# `make demo` and `make test` need nothing but Python 3.11+ and its venv module.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test lint bench clean
+
+install: .venv/installed
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]'
+# picamera2 without its dependencies: the contract tests stub libcamera, which exists on a Pi alone.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'picamera2>=0.3.30'
+	touch $@
+
+demo: install
+	$(BIN)/lrt demo --out demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+
+bench: install
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf demo build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Person masks, and the fit that lays heat over picture."""

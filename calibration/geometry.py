@@ -1,0 +1,205 @@
+"""Where heat lies in the picture: the calibration, and the view that both are cut to.
+
+Pixel edges stand at integers and centres at +0.5. The centre of thermal pixel (row i, column j), after the rig's
+rotation, lies in the recorded image at
+
+    x = tx + s (j - 3.5)        y = ty + s (i - 3.5)        [px]
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import LrtError, __version__, write_whole
+
+SCHEMA_VERSION = "1.0.0"
+GRID = 8  # thermal pixels along either side of the sensor
+
+
+class CalibrationError(LrtError, ValueError):
+    """A calibration that cannot be made, read or applied here."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The fit of one rig: `calibration.json`.
+
+    Attributes:
+        tx, ty: the image point on which the sensor's centre lies, px of the recorded image.
+        s: one thermal pixel, px of the recorded image.
+        offset_ms: image time + offset = heatmap time.
+        tx_sd, ty_sd, s_sd, offset_ms_sd: one standard deviation of each, same units.
+        image_size: (width, height) of the recorded image, px.
+        score: what the fit maximised, 0..1 (share of the heat's variance that the masks explain).
+        overlap: IoU of the warm region and the person masks at the fit, 0..1.
+        verdict: "PASS" or "WARN".
+        advice: what to do about a WARN; empty on a PASS.
+        masks: which source drew the person masks.
+        frames: how many heatmaps the fit rests on.
+        clips: {clip id: SHA-256 of its recording}.
+        synthetic: True when a twin made any of the clips.
+        software, schema: versions that wrote it.
+    """
+
+    tx: float
+    ty: float
+    s: float
+    offset_ms: float
+    tx_sd: float
+    ty_sd: float
+    s_sd: float
+    offset_ms_sd: float
+    image_size: tuple[int, int]
+    score: float
+    overlap: float
+    verdict: str
+    advice: str
+    masks: str
+    frames: int
+    clips: dict[str, str] = field(default_factory=dict)
+    synthetic: bool = False
+    software: str = __version__
+    schema: str = SCHEMA_VERSION
+
+    def check_image_size(self, image_size: tuple[int, int], found_in: str) -> None:
+        """Refuse images of another size than the calibration was made for.
+
+        Raises:
+            CalibrationError: naming both sizes and where the other was found.
+        """
+        if tuple(image_size) != tuple(self.image_size):
+            raise CalibrationError(
+                f"{found_in}: its images are {image_size[0]}x{image_size[1]}, the calibration is for "
+                f"{self.image_size[0]}x{self.image_size[1]}; calibrate again with clips of this size"
+            )
+
+
+def write_calibration(calibration: Calibration, path: Path) -> None:
+    """Write `calibration.json`, whole or not at all."""
+    write_whole(path, (json.dumps(asdict(calibration), indent=2) + "\n").encode())
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read `calibration.json`.
+
+    Raises:
+        CalibrationError: no such file, not JSON, a field missing or unknown, or another major schema version.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text())
+        if str(fields["schema"]).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+            raise CalibrationError(f"{path}: schema {fields['schema']}, this lrt reads {SCHEMA_VERSION}")
+        return Calibration(**{**fields, "image_size": tuple(fields["image_size"])})
+    except FileNotFoundError as error:
+        raise CalibrationError(f"{path}: no such file; make it with `lrt calibrate CLIP... --out {path}`") from error
+    except (ValueError, TypeError, KeyError) as error:
+        if isinstance(error, CalibrationError):
+            raise
+        raise CalibrationError(f"{path}: not a calibration ({error}); make it with `lrt calibrate`") from error
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of the image that image and heatmap are cut to: what both sensors see, in one aspect.
+
+    Attributes:
+        x, y: its left and top edge, px of the recorded image.
+        cell: one heatmap cell, px of the recorded image.
+        shape: (rows, columns) of heatmap cells; the picture is `upscale` times that.
+        calibration: where the sensor lies.
+    """
+
+    x: float
+    y: float
+    cell: float
+    shape: tuple[int, int]
+    calibration: Calibration
+
+    def sample_heatmap(self, celsius: np.ndarray) -> np.ndarray:
+        """Heat over the view.
+
+        Args:
+            celsius: (..., 8, 8) float32, degC, after the rig's rotation.
+
+        Returns:
+            (..., rows, columns) float32, degC; each cell the mean over the area it covers.
+        """
+        c = self.calibration
+        rows, columns = self.shape
+        down = area_weights((self.y + self.cell * np.arange(rows + 1) - c.ty) / c.s + GRID / 2, GRID)
+        across = area_weights((self.x + self.cell * np.arange(columns + 1) - c.tx) / c.s + GRID / 2, GRID)
+        return (down @ celsius @ across.T).astype(np.float32)
+
+    def crop_image(self, pixels: np.ndarray, upscale: int = 8) -> np.ndarray:
+        """The view's part of an image, resized by area.
+
+        Args:
+            pixels: (H, W, 3) uint8, of the size the calibration was made for.
+            upscale: picture pixels along a heatmap cell; 8 in the paper.
+
+        Returns:
+            (upscale rows, upscale columns, 3) uint8.
+        """
+        rows, columns = self.shape
+        step = self.cell / upscale
+        down = area_weights(self.y + step * np.arange(rows * upscale + 1), pixels.shape[0])
+        across = area_weights(self.x + step * np.arange(columns * upscale + 1), pixels.shape[1])
+        resized = np.einsum("iy,yxc->ixc", down, pixels.astype(np.float32), optimize=True)
+        resized = np.einsum("jx,ixc->ijc", across, resized, optimize=True)
+        return np.clip(np.rint(resized), 0, 255).astype(np.uint8)
+
+
+def find_view(calibration: Calibration, shape: tuple[int, int] = (5, 8)) -> View:
+    """The largest view of the given aspect that lies in the image and on the sensor.
+
+    Placed as near the image's centre as it goes; moved onto whole thermal pixels where that keeps it inside, so that
+    a heatmap cell is a thermal pixel and nothing is interpolated.
+
+    Args:
+        shape: (rows, columns) of heatmap cells; (5, 8) in the paper, (12, 16) in PAIR-LRT-Human.
+
+    Raises:
+        CalibrationError: sensor and image share less than one thermal pixel.
+    """
+    width, height = calibration.image_size
+    rows, columns = shape
+    s = calibration.s
+    corner = np.array([calibration.tx, calibration.ty]) - s * GRID / 2  # of the sensor's field, px
+    low = np.maximum(corner, 0.0)
+    high = np.minimum(corner + s * GRID, [width, height])
+    span = high - low
+    if (span < s).any():
+        raise CalibrationError(
+            f"the sensor's field covers {max(span[0], 0):.0f}x{max(span[1], 0):.0f} px of the image; calibrate again"
+        )
+    cell = float(min(span[0] / columns, span[1] / rows))
+    size = np.array([columns * cell, rows * cell])
+    centred = np.clip(np.array([width, height]) / 2 - size / 2, low, high - size)
+    snapped = corner + s * np.rint((centred - corner) / s)
+    inside = (snapped >= low - 1e-9) & (snapped <= high - size + 1e-9)
+    x, y = np.where(inside, snapped, centred)
+    return View(x=float(x), y=float(y), cell=cell, shape=shape, calibration=calibration)
+
+
+def area_weights(edges: np.ndarray, length: int) -> np.ndarray:
+    """Weights that average a row of pixels over intervals: resizing by area, at any fraction of a pixel.
+
+    Args:
+        edges: (n + 1,) rising, in pixels of the source; interval k is [edges[k], edges[k + 1]].
+        length: pixels in the source row; what reaches outside takes the part inside.
+
+    Returns:
+        (n, length) float32; every row sums to 1.
+    """
+    pixels = np.arange(length)
+    edges = np.asarray(edges, dtype=np.float64)
+    upper = np.minimum(edges[1:, None], pixels + 1)
+    lower = np.maximum(edges[:-1, None], pixels)
+    covered = np.maximum(upper - lower, 0.0)
+    total = covered.sum(axis=1, keepdims=True)
+    if (total <= 0).any():
+        raise CalibrationError("a view reaches outside the image or the sensor; calibrate again")
+    return (covered / total).astype(np.float32)

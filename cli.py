@@ -1,0 +1,1 @@
+"""The commands of `lrt`: each opens, calls and prints."""

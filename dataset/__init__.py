@@ -1,0 +1,1 @@
+"""From clips and a calibration to pairs a model can train on."""

@@ -1,0 +1,1 @@
+"""SPADE-SR: networks, losses, training, evaluation and synthesis."""

@@ -1,0 +1,1 @@
+"""Frame sources: OpenCV devices and video files, and the Raspberry Pi camera."""

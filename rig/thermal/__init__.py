@@ -1,0 +1,1 @@
+"""Drivers of the thermopile sensor: over I2C and over a serial port."""

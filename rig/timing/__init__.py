@@ -1,0 +1,1 @@
+"""Clocks, time stamps and the pairing of heat with picture."""

@@ -1,0 +1,24 @@
+"""Run the benchmarks: all of them, or those named (`python -m bench rig model`)."""
+
+import importlib
+import platform
+import sys
+from pathlib import Path
+
+TOOLS = ("__init__", "__main__", "train_small_masks")  # not figures
+
+
+def main() -> None:
+    names = sys.argv[1:] or sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in TOOLS)
+    processor = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    print(f"machine: {processor}, {platform.system()} {platform.machine()}, Python {platform.python_version()}")
+    for name in names:
+        print(f"\n== {name}", flush=True)
+        importlib.import_module(f"bench.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

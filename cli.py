@@ -1,1 +1,317 @@
-"""The commands of `lrt`: each opens, calls and prints."""
+"""The commands of `lrt`: each reads its options, calls one stage and says what came of it.
+
+Nothing heavy is imported here: a command imports what it needs when it runs, so `lrt --help` answers at once and the
+rig runs without torch. Results go to stdout (with --json, as one JSON object), everything else to stderr.
+"""
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import LrtError, __version__
+from .dataset.tags import CLOTHING, LIGHTING
+
+Result = tuple[dict[str, Any], str]  # what --json prints, and what a person reads
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lrt")
+def lrt() -> None:
+    """Record heat and picture together, and draw the picture from heat alone.
+
+    \b
+    The way of the data:
+      lrt capture -> lrt calibrate -> lrt build-dataset -> lrt train -> lrt evaluate, lrt synthesise
+
+    `lrt demo` goes the whole way on the rig's digital twin, with no sensor and no camera.
+    """
+
+
+def command(name: str, example: str, group: click.Group = lrt) -> Callable[[Callable[..., Result]], click.Command]:
+    """A command that prints its result once, as text or (--json) as one JSON object."""
+
+    def wrap(function: Callable[..., Result]) -> click.Command:
+        @functools.wraps(function)
+        def run(as_json: bool, **options: Any) -> None:
+            result, text = function(**options)
+            click.echo(json.dumps(result) if as_json else text)
+
+        shown = "\n".join(f"  {line}" for line in example.splitlines())
+        run = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(run)
+        return group.command(name, epilog=f"\b\nExample:\n{shown}")(run)
+
+    return wrap
+
+
+def main() -> None:
+    """The entry point: bad input is one line and exit code 1, a bug keeps its traceback."""
+    try:
+        code = lrt.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context else ""
+        click.echo(f"lrt: {error.format_message()}{where}", err=True)
+        code = 1
+    except LrtError as error:
+        click.echo(f"lrt: {error}", err=True)
+        code = 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("lrt: stopped", err=True)
+        code = 130
+    except BrokenPipeError:  # `lrt clips list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that work ends in order; a second Ctrl-C interrupts it."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        click.echo("lrt: finishing; once more to break off", err=True)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ---------------------------------------------------------------------------------------------------------- recording
+
+
+@command("capture", "lrt capture --clip-id kitchen-01 --clothing red --lighting dim --consent P07 --seconds 60")
+@click.option("--clip-id", required=True, metavar="ID", help="Name of the clip: letters, digits, '-' and '_'.")
+@click.option("--clothing", required=True, metavar="COLOUR", help=f"Shirt: {', '.join(CLOTHING)}.")
+@click.option("--lighting", required=True, metavar="LIGHT", help=f"Light of the room: {', '.join(LIGHTING)}.")
+@click.option("--consent", required=True, metavar="ID", help="The consent under which the person is recorded.")
+@click.option("--occupants", default=1, show_default=True, help="People in view during the clip.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, until Ctrl-C.")
+@click.option("--rig", metavar="twin|FILE.toml", help="The rig; without it, rig.toml here or in the config folder.")
+@click.option("--out", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
+def capture(rig: str | None, seconds: float | None, **tags: Any) -> Result:
+    """Record one clip: heat and picture, on one clock, tagged."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with stop_on_signal() as stop, progress_bar("recording", "s") as update:
+        result = stages.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, **tags)
+    twin = " (made by the twin: no person was there)" if result["synthetic"] else ""
+    return result, (
+        f"{result['clip']}: {result['heatmaps']} heatmaps, {result['images']} images, {result['pairs']} pairs, "
+        f"pair error p95 {result['pair_error_ms_p95']:.1f} ms{twin}"
+    )
+
+
+@lrt.group()
+def clips() -> None:
+    """See what was recorded, check that it is whole, mend what was cut."""
+
+
+@command("list", "lrt clips list --dir clips", clips)
+@click.option("--dir", "folder", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
+def clips_list(folder: Path) -> Result:
+    """List the clips of a folder, the cut ones too."""
+    from .console import stages
+
+    rows = stages.list_clips(folder)
+    lines = [
+        f"{row['clip_id']:<24} {row['clothing']:<6} {row['lighting']:<7} {row['seconds']:>6.1f} s  {row['state']}"
+        + ("  twin" if row["synthetic"] else "")
+        for row in rows
+    ]
+    return {"clips": rows}, "\n".join(lines) or f"no clips in {folder}"
+
+
+@command("show", "lrt clips show clips/kitchen-01", clips)
+@click.argument("clip", type=FOLDER)
+def clips_show(clip: Path) -> Result:
+    """Show a clip's tags, devices and counts."""
+    from .console import stages
+
+    header = stages.show_clip(clip)
+    return header, "\n".join(f"{name}: {value}" for name, value in header.items())
+
+
+@command("verify", "lrt clips verify clips/*", clips)
+@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+def clips_verify(clip: tuple[Path, ...]) -> Result:
+    """Check every byte of clips against their checksums, and their times for gaps."""
+    from .console import stages
+
+    reports = [stages.verify_clip(folder) for folder in clip]
+    broken = [report for report in reports if not report["whole"]]
+    if broken:
+        first = broken[0]
+        raise LrtError(f"{len(broken)} of {len(reports)} clips are not whole; {first['clip']}: {first['problems'][0]}")
+    lines = [f"{report['clip']}: whole" + "".join(f"\n  {text}" for text in report["problems"]) for report in reports]
+    return {"clips": reports}, "\n".join(lines)
+
+
+@command("recover", "lrt clips recover clips/kitchen-02.partial", clips)
+@click.argument("clip", type=FOLDER)
+def clips_recover(clip: Path) -> Result:
+    """Mend a clip whose recording was cut: keep everything up to the last whole chunk."""
+    from .console import stages
+
+    report = stages.recover_clip(clip)
+    return report, f"{report['clip']}: recovered {report['heatmaps']} heatmaps and {report['images']} images"
+
+
+# -------------------------------------------------------------------------------------------------- calibration, data
+
+
+@command("calibrate", "lrt calibrate clips/kitchen-01 clips/kitchen-02 --out calibration.json")
+@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@click.option("--out", type=FILE, default=Path("calibration.json"), show_default=True, help="Where to write it.")
+@click.option(
+    "--masks",
+    default="maskrcnn",
+    show_default=True,
+    metavar="maskrcnn|small|DIR",
+    help="Who finds the person: torchvision's Mask R-CNN (its weights are downloaded once), the small one that ships "
+    "with lrt (trained on the twin), or a folder of mask pictures.",
+)
+@click.option("--weights", type=FILE, help="Weights for the Mask R-CNN, instead of its download.")
+@click.option("--frames", default=200, show_default=True, help="How many frames to find the person in.")
+def calibrate(clip: tuple[Path, ...], out: Path, masks: str, weights: Path | None, frames: int) -> Result:
+    """Fit the shift and the scale that lay the heatmap over the picture."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with progress_bar("finding people", "frames") as update:
+        result = stages.calibrate(clip, out, masks=masks, weights=weights, frames=frames, on_progress=update)
+    advice = f"\n{result['advice']}" if result["advice"] else ""
+    return result, (
+        f"{result['verdict']}  tx {result['tx']:.1f} +- {result['tx_sd']:.1f} px, "
+        f"ty {result['ty']:.1f} +- {result['ty_sd']:.1f} px, "
+        f"one thermal pixel {result['s']:.2f} +- {result['s_sd']:.2f} px, overlap {result['overlap']:.2f}{advice}\n{result['calibration']}\n{result['picture']}"
+    )
+
+
+@command("build-dataset", "lrt build-dataset clips/* --calibration calibration.json --out datasets/kitchen")
+@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@click.option("--calibration", type=FILE, required=True, help="From `lrt calibrate`.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the dataset; must not exist.")
+@click.option("--test", "test_clips", multiple=True, metavar="ID", help="Clip held out for the test split; repeatable.")
+@click.option("--test-fraction", default=0.1, show_default=True, help="Share of clips held out when none is named.")
+@click.option("--max-gap-ms", default=50.0, show_default=True, help="Furthest that heat and picture may be apart.")
+def build_dataset(clip: tuple[Path, ...], calibration: Path, out: Path, **options: Any) -> Result:
+    """Cut, pair and tag clips into a dataset: Parquet and a card, split by clip."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with progress_bar("building", "clips") as update:
+        result = stages.build_dataset(clip, calibration, out, on_progress=update, **options)
+    splits = ", ".join(f"{count} {name}" for name, count in result["splits"].items())
+    return result, f"{result['dataset']}: {result['pairs']} pairs of {result['clips']} clips ({splits})"
+
+
+# -------------------------------------------------------------------------------------------------------------- model
+
+
+@command("models", "lrt models --json")
+def models() -> Result:
+    """Count the parameters of every network."""
+    from .console import stages
+
+    table = stages.count_models()
+    return table, "\n".join(f"{name:<20}{count:>12,}" for name, count in table.items())
+
+
+@command("train", "lrt train datasets/kitchen --out runs/kitchen --preset authors")
+@click.argument("dataset", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--model", help="Generator (see `lrt models`); the preset's own by default.")
+@click.option(
+    "--preset",
+    default="authors",
+    show_default=True,
+    metavar="authors|paper|smoke",
+    help="authors: the published code; paper: the published text; smoke: minutes on a CPU, to see that all is well.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, order and noise.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
+def train(dataset: Path, out: Path, **options: Any) -> Result:
+    """Train a generator from a dataset: the GAN phase, then the inversion encoder."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with stop_on_signal() as stop, progress_bar("training", "steps") as update:
+        result = stages.train(dataset, out, stop=stop, on_progress=update, **options)
+    state = "finished" if result["finished"] else "stopped; go on with --resume"
+    return result, f"{result['run']}: step {result['step']}, {state}"
+
+
+@command("evaluate", "lrt evaluate runs/kitchen --data datasets/kitchen")
+@click.argument("run", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="The dataset to measure on.")
+@click.option(
+    "--split", default="train", show_default=True, help="Which clips; the paper measures on those trained on."
+)
+@click.option("--runs", default=10, show_default=True, help="Source images drawn for each clip.")
+@click.option("--out", type=FOLDER, help="Where to write figures and pictures; RUN/evaluation by default.")
+def evaluate(run: Path, data: Path, **options: Any) -> Result:
+    """Measure a run as the paper does: reconstruction error, the grid of sources by heatmaps."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with progress_bar("evaluating", "clips") as update:
+        result = stages.evaluate(run, data, on_progress=update, **options)
+    return result, (
+        f"reconstruction error {result['mae']:.4f} on {result['clips']} {result['split']} clips, "
+        f"heat-image correlation {result['heat_image_correlation']:.2f} "
+        f"(real pictures {result['heat_image_correlation_real']:.2f})\n{result['out']}"
+    )
+
+
+@command("synthesise", "lrt synthesise runs/kitchen --heatmaps clips/kitchen-09 --source anna.png --out drawn")
+@click.argument("run", type=FOLDER)
+@click.option("--heatmaps", type=FOLDER, required=True, help="The clip whose heat to draw from.")
+@click.option(
+    "--source", type=click.Path(path_type=Path), required=True, help="A picture that lends clothing and light."
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the pictures and the video; must not exist.")
+def synthesise(run: Path, heatmaps: Path, source: Path, out: Path) -> Result:
+    """Draw pictures from heat and one source picture."""
+    from .console import stages
+    from .console.progress import progress_bar
+
+    with progress_bar("drawing", "pictures") as update:
+        result = stages.synthesise(run, heatmaps, source, out, on_progress=update)
+    return result, f"{result['pictures']} pictures in {result['out']}, video {result['video']}"
+
+
+@command("demo", "lrt demo --out demo")
+@click.option("--out", type=FOLDER, default=Path("demo"), show_default=True, help="Folder for all of it.")
+@click.option("--seconds", default=20.0, show_default=True, help="Length of each clip.")
+@click.option("--replace", is_flag=True, help="Begin anew in a folder that an earlier demo filled.")
+def demo(out: Path, seconds: float, replace: bool) -> Result:
+    """Go the whole way on the rig's twin, and end with a page to look at."""
+    from .console.demo import run_demo
+
+    result = run_demo(out, seconds, replace, say=lambda text: click.echo(text, err=True))
+    return result, f"open {result['report']}"

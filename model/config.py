@@ -1,0 +1,196 @@
+"""What is built and how it is trained: the models' registry and the training presets (no torch in here)."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from .. import LrtError
+
+
+class ConfigError(LrtError, ValueError):
+    """A model, a preset or a setting that does not exist or makes no sense."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The three networks' sizes; the defaults are the paper's (Table 1, section 3.3)."""
+
+    name: str  # its entry in MODELS
+    self_resampling: bool = True  # SPADE-SR: a learned semantic branch; False: SPADE resizes the heatmap instead
+    semantic_width: int = 64  # ch: channels of the semantic features
+    width: int = 128  # c: the generator's channels at full resolution; 4 c at the heatmap's
+    z: int = 128  # length of the non-thermal code
+    heatmap_shape: tuple[int, int] = (5, 8)  # rows, columns; an image is 8 times that (three doublings)
+    discriminator_width: int = 128  # channels after D's first block; then twice and four times that
+    heatmap_head_width: int = 128  # channels of the block in D that reads the heatmap back
+    inversion_width: int = 64  # channels after I's first block; then twice, four and eight times that
+    batch_norm_momentum: float = (
+        0.01  # torch's sense: the share of the newest batch (Keras' 0.99 seen from its other end)
+    )
+
+    def __post_init__(self) -> None:
+        rows, columns = self.heatmap_shape
+        if rows < 2 or columns < 2:
+            raise ConfigError(f"heatmap_shape is {rows} x {columns}; the inversion encoder needs 2 x 2 or more")
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return 8 * self.heatmap_shape[0], 8 * self.heatmap_shape[1]
+
+
+MODELS: dict[str, ModelConfig] = {
+    model.name: model
+    for model in (
+        ModelConfig("spade-sr-32", semantic_width=32),
+        ModelConfig("spade-sr-64"),  # the paper's standard
+        ModelConfig("spade-sr-128", semantic_width=128),
+        ModelConfig("spade-64", self_resampling=False),
+        ModelConfig("spade-128", self_resampling=False, semantic_width=128),
+    )
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training, complete: two runs of equal config and data on one machine are equal.
+
+    The defaults are the preset `authors`: the published figures come from that code, and where it and the paper
+    differ the field says so.
+    """
+
+    preset: str
+    model: ModelConfig
+    seed: int = 0
+    batch: int = 256
+    gan_epochs: int = 400  # an epoch is floor(pairs / batch) steps: 34,000 steps in the paper
+    inversion_epochs: int = 10  # the authors set 20 and published the weights of epoch 10
+    gan_steps: int | None = None  # in place of gan_epochs: as many steps whatever the dataset's size
+    inversion_steps: int | None = None  # likewise
+
+    lr_generator: float = 5e-5
+    lr_discriminator: float = 2e-4
+    lr_inversion: float = 5e-5
+    lr_inversion_discriminator: float = 2e-4  # D goes on learning beside I
+    adam_betas: tuple[float, float] = (0.0, 0.999)
+    adam_eps: float = 1e-7  # Keras' default, under which the authors trained; torch's is 1e-8
+    ema: float = 0.999
+    inversion_ema: float = 0.99
+
+    r1_weight: float = 5.0  # beta in eq. 4
+    r1_factor: float = 0.5  # the authors halve eq. 2; the paper does not
+    heatmap_weight: float = 2.0  # gamma in eq. 4
+    heatmap_band: float = 0.05  # normalised heat; half a step of the sensor and less is noise (eq. 3)
+    generator_heatmap_factor: float = 1.0  # the authors leave eq. 3's 1/2 out for G; the paper keeps it
+    inversion_adversarial_weight: float = 0.1  # lambda in eq. 6
+
+    log_every: int = 17  # steps; five lines an epoch of the paper. The losses are looked at only then
+    sample_every: int = 850  # steps between sample sheets: ten epochs of the paper
+    checkpoint_every_s: float = 120.0  # wall time that a power cut may cost
+
+    def __post_init__(self) -> None:
+        if self.batch < 2:
+            raise ConfigError(f"batch is {self.batch}; batch normalisation needs 2 or more")
+        if self.log_every < 1 or self.sample_every < 1:
+            raise ConfigError("log_every and sample_every count steps; give 1 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, the model's too, as plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(saved: dict[str, Any]) -> "TrainConfig":
+        """The config that `to_json` gave, read back.
+
+        Raises:
+            ConfigError: a field is missing or unknown: another version of lrt wrote it.
+        """
+        try:
+            model = ModelConfig(**{**saved["model"], "heatmap_shape": tuple(saved["model"]["heatmap_shape"])})
+            return TrainConfig(**{**saved, "model": model, "adam_betas": tuple(saved["adam_betas"])})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"the run's config is not one of this version of lrt ({error})") from error
+
+    def steps(self, pairs: int) -> tuple[int, int]:
+        """Steps of the GAN phase and of the inversion phase on so many pairs.
+
+        Raises:
+            ConfigError: there are fewer pairs than one batch.
+        """
+        an_epoch = pairs // self.batch
+        if an_epoch == 0:
+            raise ConfigError(
+                f"{pairs} pairs do not fill one batch of {self.batch}; record more, or train with a smaller batch"
+            )
+        gan = self.gan_epochs * an_epoch if self.gan_steps is None else self.gan_steps
+        inversion = self.inversion_epochs * an_epoch if self.inversion_steps is None else self.inversion_steps
+        return gan, inversion
+
+
+PRESETS = ("authors", "paper", "smoke")
+
+
+def train_config(
+    preset: str = "authors", model: str = "spade-sr-64", heatmap_shape: tuple[int, int] = (5, 8), seed: int = 0
+) -> TrainConfig:
+    """The preset's config for one model of the registry.
+
+    Args:
+        preset: `authors`, the code behind the published figures; `paper`, its text to the letter; `smoke`, small
+            networks that learn on two CPU cores in about a minute.
+        model: a name in MODELS.
+        heatmap_shape: rows, columns of the dataset's heatmaps; the images are 8 times that.
+
+    Raises:
+        ConfigError: naming the preset or model that is not there and those that are.
+    """
+    if model not in MODELS:
+        raise ConfigError(f"no model '{model}'; choose one of {', '.join(MODELS)}")
+    if preset not in PRESETS:
+        raise ConfigError(f"no preset '{preset}'; choose one of {', '.join(PRESETS)}")
+    authors = TrainConfig("authors", replace(MODELS[model], heatmap_shape=heatmap_shape), seed)
+    if preset == "authors":
+        return authors
+    if preset == "paper":
+        return replace(authors, preset="paper", r1_factor=1.0, generator_heatmap_factor=0.5)
+    return _smoke(authors)
+
+
+def _smoke(authors: TrainConfig) -> TrainConfig:
+    small = replace(
+        authors.model,
+        width=8,
+        semantic_width=max(4, authors.model.semantic_width // 8),
+        z=64,
+        discriminator_width=8,
+        heatmap_head_width=8,
+        inversion_width=8,
+        batch_norm_momentum=0.1,  # a few hundred steps: statistics of the last tens of batches, as the EMA's weights
+    )
+    return replace(
+        authors,
+        preset="smoke",
+        model=small,
+        batch=16,
+        gan_steps=400,
+        inversion_steps=100,
+        lr_generator=1e-3,  # the paper's rates are for 34,000 steps
+        lr_discriminator=2e-3,
+        lr_inversion=1e-3,
+        lr_inversion_discriminator=2e-3,
+        ema=0.95,
+        inversion_ema=0.95,
+        log_every=20,
+        sample_every=100,
+    )
+
+
+def differences(config: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Where a config departs from `authors`: field -> (the authors' value, this one's), the model's fields included."""
+    authors = train_config("authors", config.model.name, config.model.heatmap_shape, config.seed)
+    found = {}
+    for field in fields(TrainConfig):
+        if field.name not in ("preset", "model"):
+            found[field.name] = (getattr(authors, field.name), getattr(config, field.name))
+    for field in fields(ModelConfig):
+        found[f"model.{field.name}"] = (getattr(authors.model, field.name), getattr(config.model, field.name))
+    return {name: pair for name, pair in found.items() if pair[0] != pair[1]}

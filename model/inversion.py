@@ -1,0 +1,35 @@
+"""The inversion encoder I: an image's non-thermal code, z~ (paper, section 3.4)."""
+
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .layers import BATCH_NORM_EPS, DownBlock, Linear, batch_norm, leaky
+
+
+class InversionEncoder(nn.Module):
+    """Four down-blocks with batch normalisation, then z~ normalised like the noise it stands in for."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        e, momentum = config.inversion_width, config.batch_norm_momentum
+        rows, columns = (side // 2 for side in config.heatmap_shape)  # 40 x 64 ends as 2 x 4: an odd row is dropped
+        self.down1 = DownBlock(3, e, first=True, momentum=momentum)
+        self.down2 = DownBlock(e, 2 * e, momentum=momentum)
+        self.down3 = DownBlock(2 * e, 4 * e, momentum=momentum)
+        self.down4 = DownBlock(4 * e, 8 * e, momentum=momentum)
+        self.norm = batch_norm(8 * e, momentum)
+        self.to_z = Linear(rows * columns * 8 * e, config.z, bias=False)
+        self.norm_z = nn.BatchNorm1d(config.z, eps=BATCH_NORM_EPS, momentum=momentum)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The code z~ of each image.
+
+        Args:
+            images: (N, 3, 8h, 8w) float32 in [-1, 1], RGB.
+
+        Returns:
+            (N, z) float32, about standard normal.
+        """
+        x = self.down4(self.down3(self.down2(self.down1(images))))  # (N, 8e, h // 2, w // 2)
+        flat = leaky(self.norm(x)).permute(0, 2, 3, 1).flatten(1)
+        return self.norm_z(self.to_z(flat))

@@ -1,0 +1,204 @@
+"""The two phases of training: what one step of each does. The loop around them is `train.py`."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from . import losses
+from .config import TrainConfig
+from .discriminator import Discriminator
+from .ema import Ema
+from .networks import Networks
+
+
+class Phase(Protocol):
+    """What the loop needs of a phase."""
+
+    name: str
+    metrics: tuple[str, ...]  # names of what `step` returns
+
+    def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:
+        """Train on one batch; (len(metrics),) of its losses, still on the device."""
+        ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def load_state(self, state: dict[str, Any]) -> None: ...
+
+
+class GanPhase:
+    """G and D against each other (equations 1 to 4)."""
+
+    name = "gan"
+    metrics: tuple[str, ...] = (
+        "d_adversarial",
+        "d_heatmap_real",
+        "d_heatmap_fake",
+        "d_r1",
+        "d_total",
+        "g_adversarial",
+        "g_heatmap",
+        "g_total",
+    )
+
+    def __init__(self, networks: Networks, config: TrainConfig) -> None:
+        self.config = config
+        self.G, self.D = networks.generator.train(), networks.discriminator.train()
+        self.G_ema, self.D_ema = Ema(self.G, config.ema), Ema(self.D, config.ema)
+        self.G_adam = _adam(self.G, config.lr_generator, config)
+        self.D_adam = _adam(self.D, config.lr_discriminator, config)
+
+    def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:
+        """D once, then G once, each with fresh noise.
+
+        G runs in training mode for D's sake too, so its running statistics move twice a step, as the authors' do.
+        """
+        d_metrics = self._discriminator_step(images, heatmaps, self._noise(images, noise))
+        g_metrics = self._generator_step(heatmaps, self._noise(images, noise))
+        self.D_ema.update(self.D)
+        self.G_ema.update(self.G)
+        return torch.stack(d_metrics + g_metrics)
+
+    def _discriminator_step(self, images: Tensor, heatmaps: Tensor, z: Tensor) -> list[Tensor]:
+        config = self.config
+        with torch.no_grad():
+            fake = self.G(z, heatmaps)
+        loss, metrics = discriminator_loss(self.D, images, fake, heatmaps, config)
+        self.D_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.D_adam.step()
+        return metrics
+
+    def _generator_step(self, heatmaps: Tensor, z: Tensor) -> list[Tensor]:
+        config = self.config
+        self.D.requires_grad_(False)  # no gradients for weights that do not move now
+        scores, inferred = self.D(self.G(z, heatmaps))
+        self.D.requires_grad_(True)
+        adversarial = losses.adversarial_generator(scores)
+        error = losses.heatmap_error(heatmaps, inferred, config.heatmap_band)
+        loss = losses.total_generator(adversarial, config.generator_heatmap_factor * error, config.heatmap_weight)
+        self.G_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.G_adam.step()
+        return [adversarial.detach(), error.detach(), loss.detach()]
+
+    def _noise(self, images: Tensor, noise: torch.Generator) -> Tensor:
+        # drawn on the CPU, so that a seed gives the same codes on any device
+        return torch.randn(len(images), self.G.z, generator=noise).to(images.device, non_blocking=True)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.G,
+            "discriminator": self.D,
+            "generator_ema": self.G_ema.network,
+            "discriminator_ema": self.D_ema.network,
+            "generator_adam": self.G_adam,
+            "discriminator_adam": self.D_adam,
+        }
+
+
+class InversionPhase:
+    """I learns to find the code of an image; D goes on learning, G stands still (equations 5 and 6).
+
+    Args:
+        networks: I fresh; G and D the averages at the end of the GAN phase. G is frozen, in evaluation mode; D starts
+            again with a fresh Adam.
+    """
+
+    name = "inversion"
+    metrics: tuple[str, ...] = (
+        "i_reconstruction",
+        "i_adversarial",
+        "i_total",
+        "d_adversarial",
+        "d_heatmap_real",
+        "d_heatmap_fake",
+        "d_r1",
+        "d_total",
+    )
+
+    def __init__(self, networks: Networks, config: TrainConfig) -> None:
+        self.config = config
+        self.I = networks.inversion.train()
+        self.G = networks.generator.eval().requires_grad_(False)
+        self.D = networks.discriminator.train().requires_grad_(True)
+        self.I_ema = Ema(self.I, config.inversion_ema)
+        self.I_adam = _adam(self.I, config.lr_inversion, config)
+        self.D_adam = _adam(self.D, config.lr_inversion_discriminator, config)
+
+    def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:  # noqa: ARG002  no noise here
+        """I and D once, both from the same reconstruction and from each other's weights before the step."""
+        config = self.config
+        reconstructed = self.G(self.I(images), heatmaps)
+
+        self.D.requires_grad_(False)
+        scores, _ = self.D(reconstructed)
+        self.D.requires_grad_(True)
+        rec = losses.reconstruction(images, reconstructed)
+        adversarial = losses.adversarial_inversion(scores)
+        i_loss = losses.total_inversion(rec, adversarial, config.inversion_adversarial_weight)
+        self.I_adam.zero_grad(set_to_none=True)
+        i_loss.backward()
+
+        d_loss, d_metrics = discriminator_loss(self.D, images, reconstructed.detach(), heatmaps, config)
+        self.D_adam.zero_grad(set_to_none=True)
+        d_loss.backward()
+
+        self.I_adam.step()
+        self.D_adam.step()
+        self.I_ema.update(self.I)
+        return torch.stack([rec.detach(), adversarial.detach(), i_loss.detach(), *d_metrics])
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on, the frozen G included."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.G,
+            "discriminator": self.D,
+            "inversion": self.I,
+            "inversion_ema": self.I_ema.network,
+            "inversion_adam": self.I_adam,
+            "discriminator_adam": self.D_adam,
+        }
+
+
+def discriminator_loss(
+    D: Discriminator, real: Tensor, fake: Tensor, heatmaps: Tensor, config: TrainConfig
+) -> tuple[Tensor, list[Tensor]]:
+    """D's total loss (eq. 4) on real images, made ones, and the heatmap that both show.
+
+    Returns:
+        scalar to descend; and adversarial, heatmap error on real and on fake, R1 (with the config's factor and without
+        its weight: what the authors log) and the total, detached.
+    """
+    real = real.detach().requires_grad_()
+    real_scores, real_inferred = D(real)
+    fake_scores, fake_inferred = D(fake)
+    adversarial = losses.adversarial_discriminator(fake_scores, real_scores)
+    real_error = losses.heatmap_error(heatmaps, real_inferred, config.heatmap_band)
+    fake_error = losses.heatmap_error(heatmaps, fake_inferred, config.heatmap_band)
+    mi = losses.mutual_information(fake_error, real_error)
+    penalty = config.r1_factor * losses.r1(real, real_scores)
+    total = losses.total_discriminator(adversarial, mi, penalty, config.heatmap_weight, config.r1_weight)
+    return total, [part.detach() for part in (adversarial, real_error, fake_error, penalty, total)]
+
+
+def _adam(network: nn.Module, rate: float, config: TrainConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=config.adam_betas, eps=config.adam_eps)

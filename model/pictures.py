@@ -1,0 +1,89 @@
+"""Sheets of pictures and heat, and PNG files that say what they are."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .. import __version__, write_whole
+
+MARGIN = 4  # pixels between pictures
+LABEL_WIDTH = 150
+INK, PAPER = (40, 40, 40), (255, 255, 255)
+
+
+def paint_heat(heatmaps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Heat as pictures, cold dark and warm bright.
+
+    Args:
+        heatmaps: (N, h, w) float32 in [-1, 1].
+        shape: rows and columns to fill; every thermal pixel becomes a flat patch.
+
+    Returns:
+        (N, rows, columns, 3) uint8, RGB.
+    """
+    rows, columns = shape
+    grey = np.clip((heatmaps + 1) * 127.5, 0, 255).round().astype(np.uint8)
+    painted = [
+        cv2.applyColorMap(cv2.resize(one, (columns, rows), interpolation=cv2.INTER_NEAREST), cv2.COLORMAP_INFERNO)
+        for one in grey
+    ]
+    return np.stack(painted)[..., ::-1]  # OpenCV's BGR ends here
+
+
+def sheet(rows: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarray:
+    """Rows of pictures with a name before each.
+
+    Args:
+        rows: name and (n, H, W, 3) uint8 RGB each; the same n, H, W.
+        scale: every pixel becomes scale x scale.
+
+    Returns:
+        (rows, columns, 3) uint8, RGB.
+    """
+    n, height, width = rows[0][1].shape[:3]
+    step_y, step_x = height * scale + MARGIN, width * scale + MARGIN
+    page = np.full((len(rows) * step_y + MARGIN, LABEL_WIDTH + n * step_x + MARGIN, 3), PAPER, np.uint8)
+    for row, (name, pictures) in enumerate(rows):
+        y = MARGIN + row * step_y
+        write_text(page, name, (MARGIN + 2, y + height * scale // 2 + 5))
+        for column, picture in enumerate(pictures):
+            x = LABEL_WIDTH + MARGIN + column * step_x
+            page[y : y + height * scale, x : x + width * scale] = enlarge(picture, scale)
+    return page
+
+
+def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (scale H, scale W, 3), pixels kept square and sharp."""
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def write_text(
+    page: np.ndarray, text: str, at: tuple[int, int], ink: tuple[int, int, int] = INK, size: float = 0.45
+) -> None:
+    """Draw a line of text into (H, W, 3) uint8; `at` is x, y of its lower left corner."""
+    cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
+
+
+def write_png(path: Path, picture: np.ndarray, description: str) -> None:
+    """Write a PNG that carries its description and the software's name in tEXt chunks.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB.
+        description: Latin-1; what the picture is, and that a network drew it where one did.
+    """
+    done, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert done, "OpenCV encodes any uint8 picture as PNG"
+    png = encoded.tobytes()
+    header_end = 8 + 25  # signature, then IHDR: 4 length + 4 type + 13 data + 4 CRC (PNG, section 5)
+    marks = _text_chunk("Description", description) + _text_chunk("Software", f"lrt {__version__}")
+    write_whole(path, png[:header_end] + marks + png[header_end:])
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk: length, type, keyword 0 text, CRC of type and data (PNG, section 11.3.3)."""
+    body = b"tEXt" + keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

@@ -1,0 +1,57 @@
+"""Sample sheets: the same pairs and the same codes, drawn again as training goes on."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..dataset.load import PairSet
+from .batches import Batches, to_pixels
+from .config import TrainConfig
+from .phases import GanPhase, InversionPhase, Phase
+from .pictures import paint_heat, sheet, write_png
+
+COLUMNS = 10
+
+
+class SampleSheet:
+    """Ten pairs spread over the dataset, with a code each that the seed fixes."""
+
+    def __init__(self, pairs: PairSet, config: TrainConfig, device: torch.device) -> None:
+        chosen = np.linspace(0, len(pairs) - 1, min(COLUMNS, len(pairs))).round().astype(int)
+        picked = Batches(pairs.images[chosen], pairs.heatmaps[chosen], device)
+        self.images, self.heatmaps = picked.take(torch.arange(len(chosen)))
+        self.z = torch.randn(len(chosen), config.model.z, generator=torch.Generator().manual_seed(config.seed)).to(
+            device
+        )
+
+    @torch.no_grad()
+    def write(self, phase: Phase, path: Path) -> None:
+        """Draw the sheet with the phase's averaged networks and write it as PNG.
+
+        Rows of the GAN phase: the heatmap, the real image, the heatmap that D reads off it, the image that G draws
+        from the heatmap, and the heatmap D reads off that. Of the inversion phase: the same, G's code being I's.
+        """
+        if isinstance(phase, GanPhase):
+            D = phase.D_ema.network
+            fake, name = phase.G_ema.network(self.z, self.heatmaps), "drawn by G"
+        else:
+            assert isinstance(phase, InversionPhase), "there are two phases"
+            D = phase.D
+            fake, name = phase.G(phase.I_ema.network(self.images), self.heatmaps), "G of I(image)"
+        _, read_real = D(self.images)
+        _, read_fake = D(fake)
+        page = sheet(
+            [
+                ("heatmap", self._heat(self.heatmaps)),
+                ("real image", to_pixels(self.images)),
+                ("D's heat of it", self._heat(read_real)),
+                (name, to_pixels(fake)),
+                ("D's heat of it", self._heat(read_fake)),
+            ]
+        )
+        write_png(path, page, f"lrt sample sheet; the row '{name}' is synthetic: a network drew it")
+
+    def _heat(self, heatmaps: torch.Tensor) -> np.ndarray:
+        rows, columns = self.images.shape[2:]
+        return paint_heat(heatmaps[:, 0].cpu().numpy(), (rows, columns))

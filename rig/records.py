@@ -71,3 +71,18 @@ class Pair:
     def error_ns(self) -> int:
         """How much later the image is than the heatmap, ns; negative when it is earlier."""
         return self.image.timestamp_ns - self.heatmap.timestamp_ns
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened while recording and that a reader of the clip should know.
+
+    Attributes:
+        timestamp_ns: CLOCK_MONOTONIC.
+        kind: `warming-up`, `bus-error`, `thermal-gap`, `image-gap` or `dropped`.
+        detail: one sentence.
+    """
+
+    timestamp_ns: int
+    kind: str
+    detail: str

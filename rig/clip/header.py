@@ -1,0 +1,116 @@
+"""clip.json: what a clip is and how it came about."""
+
+import json
+import re
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from ... import LrtError, __version__, write_whole
+from ..timing.clock import Clock, SystemClock
+
+SCHEMA = "lrt.clip/1"
+HEADER_NAME, LOG_NAME, PARTIAL = "clip.json", "clip.mcap", ".partial"
+RECORDING, FINISHED, RECOVERED = "recording", "finished", "recovered"
+_CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class ClipError(LrtError, ValueError):
+    """A clip that is missing, cut, damaged or already there."""
+
+
+def check_clip_id(clip_id: str) -> None:
+    """Refuse what cannot safely name a folder.
+
+    Raises:
+        ClipError: not 1 to 64 of letters, digits, `-` and `_`, a letter or digit first.
+    """
+    if not _CLIP_ID.fullmatch(clip_id):
+        raise ClipError(f"clip id '{clip_id}': use 1 to 64 letters, digits, - and _, a letter or digit first")
+
+
+def read_clocks(clock: Clock) -> dict[str, int]:
+    """The rig's clock beside the system's, ns, so that a stamp can be turned into the time of day.
+
+    Returns:
+        `mono_ns` (the rig's: CLOCK_MONOTONIC, or the twin's own), `boot_ns`, `real_ns`.
+    """
+    mono_ns = clock.now_ns()
+    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) if isinstance(clock, SystemClock) else mono_ns
+    return {"mono_ns": mono_ns, "boot_ns": boot_ns, "real_ns": time.time_ns()}
+
+
+@dataclass(frozen=True)
+class ClipHeader:
+    """What stands in clip.json.
+
+    Attributes:
+        clip_id: the folder's name too.
+        clothing, lighting, occupants: the tags, true of the whole clip (dataset/tags.py has the vocabulary).
+        consent: number of the consent form of the people in view.
+        rig: the rig's settings, as `RigSettings.as_dict` gives them.
+        synthetic: the twin made it; nobody may take it for data.
+        twin: the twin's truth (pose, shift, scale, offset), None for a real rig.
+        state: `recording`, `finished`, or `recovered` after a cut.
+        ended: why the recording ended, a phrase.
+        image_size: (width, height) of the images, pixels; None until the first.
+        counts: `heatmaps`, `images`, `events`.
+        clocks: `start` and `stop`, each of `read_clocks`; a cut clip has no `stop`.
+        sha256: of clip.mcap, hexadecimal; None until finished.
+        software, schema: what wrote it, and in which layout.
+    """
+
+    clip_id: str
+    clothing: str
+    lighting: str
+    occupants: int
+    consent: str
+    rig: dict[str, Any]
+    synthetic: bool = False
+    twin: dict[str, Any] | None = None
+    state: str = RECORDING
+    ended: str | None = None
+    image_size: tuple[int, int] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    clocks: dict[str, dict[str, int]] = field(default_factory=dict)
+    sha256: str | None = None
+    software: str = f"lrt {__version__}"
+    schema: str = SCHEMA
+
+    def __post_init__(self) -> None:
+        check_clip_id(self.clip_id)
+        if not self.consent.strip():
+            raise ClipError(f"clip {self.clip_id}: a recording needs the number of a consent form (--consent)")
+
+    def write(self, folder: Path) -> None:
+        """Write clip.json, whole."""
+        write_whole(folder / HEADER_NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The header in the folder.
+
+        Raises:
+            ClipError: the folder or file is missing, or it is not the header of a clip, or of a later layout.
+        """
+        path = folder / HEADER_NAME
+        if not folder.is_dir():
+            raise ClipError(f"clip {folder} is not there; `lrt clips list` shows what is")
+        try:
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise ClipError(f"{folder} is not a clip: it has no {HEADER_NAME}") from None
+        except (OSError, ValueError) as error:
+            raise ClipError(f"{path} cannot be read ({error})") from error
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            schema = found.get("schema") if isinstance(found, dict) else None
+            raise ClipError(f"{path}: schema is {schema!r}, this version of lrt reads {SCHEMA!r}")
+        known = {each.name for each in fields(cls)}
+        try:
+            header = cls(**{name: value for name, value in found.items() if name in known})
+        except TypeError as error:
+            raise ClipError(f"{path}: a field is missing ({error})") from error
+        if header.image_size is not None:
+            object.__setattr__(header, "image_size", tuple(header.image_size))  # JSON has no tuples
+        return header

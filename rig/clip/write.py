@@ -1,0 +1,175 @@
+"""Writing a clip, so that a pulled plug costs a second of it and nothing else.
+
+clips/<clip-id>.partial/    while recording: clip.json (state "recording"), clip.mcap, on disk once a second
+clips/<clip-id>/            once finished: the same two, renamed in one step
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ... import LrtError
+from ..records import Event, Heatmap, Image
+from ..timing.clock import SECOND_NS, Clock
+from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader, read_clocks
+from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap, encode_image
+
+_SYNC_NS = SECOND_NS  # of recording that a power cut may cost
+
+
+class ClipWriter:
+    """A clip being recorded; a context manager, used by one thread at a time.
+
+    Leaving the `with` block finishes the clip; so do Ctrl-C and an error of the rig, for what was recorded until then
+    is good. After any other error the `.partial` folder stays, with all that was synced, for `lrt clips recover`.
+    A clip in which nothing was recorded at all is taken away again.
+
+    Args:
+        root: the folder of clips; made if need be.
+        header: the tags and settings; counts, clocks, image size and state are filled in here.
+        clock: the rig's.
+
+    Raises:
+        ClipError: the clip, finished or cut, is there already; or the disk refuses. Nothing is ever overwritten.
+    """
+
+    def __init__(self, root: Path, header: ClipHeader, clock: Clock) -> None:
+        self.folder = root / header.clip_id
+        self._partial = root / f"{header.clip_id}{PARTIAL}"
+        self._clock = clock
+        self._counts = {"heatmaps": 0, "images": 0, "events": 0}
+        self._image_size: tuple[int, int] | None = None
+        if self.folder.exists():
+            raise ClipError(f"clip {header.clip_id} is in {root} already; choose another --clip-id")
+        if self._partial.exists():
+            raise ClipError(
+                f"clip {header.clip_id} was cut short and is still in {root}; `lrt clips recover {self._partial}`, "
+                "or choose another --clip-id"
+            )
+        self._header = replace(header, clocks={"start": read_clocks(clock)}, counts=self._counts)
+        try:
+            self._partial.mkdir(parents=True)
+            self._header.write(self._partial)
+            self._log = LogWriter(self._partial / LOG_NAME)
+        except OSError as error:
+            raise ClipError(f"clip {header.clip_id} cannot be written in {root}: {error.strerror}") from error
+        self._synced_ns = clock.now_ns()
+        self._open = True
+
+    def write_heatmap(self, heatmap: Heatmap) -> None:
+        """Add a heatmap.
+
+        Raises:
+            ClipError: the disk is full or gone; from every method that writes.
+        """
+        self._write(THERMAL, heatmap.timestamp_ns, heatmap.sequence, encode_heatmap(heatmap))
+        self._counts["heatmaps"] += 1
+
+    def write_image(self, image: Image) -> None:
+        """Add an image, as a JPEG of quality 90.
+
+        Raises:
+            ClipError: it has another size than the first.
+        """
+        height, width = image.pixels.shape[:2]
+        if self._image_size is None:
+            self._image_size = (width, height)
+        elif self._image_size != (width, height):
+            raise ClipError(f"the camera went from {self._image_size} to {(width, height)} pixels within the clip")
+        self._write(RGB, image.timestamp_ns, image.sequence, encode_image(image))
+        self._counts["images"] += 1
+
+    def write_event(self, event: Event) -> None:
+        """Add an event."""
+        self._write(EVENTS, event.timestamp_ns, self._counts["events"], encode_event(event))
+        self._counts["events"] += 1
+
+    def sync(self) -> None:
+        """Have the disk hold everything written so far. Done by itself once a second, when something is written."""
+        try:
+            self._log.sync()
+        except OSError as error:
+            raise self._refused(error) from error
+        self._synced_ns = self._clock.now_ns()
+
+    def finish(self, ended: str = "stopped") -> ClipHeader:
+        """End the clip and give it its name.
+
+        Args:
+            ended: why, a phrase.
+
+        Returns:
+            The header as it now stands in `folder`.
+        """
+        try:
+            self._open = False
+            header = replace(
+                self._header,
+                state=FINISHED,
+                ended=ended,
+                image_size=self._image_size,
+                counts=dict(self._counts),
+                clocks={**self._header.clocks, "stop": read_clocks(self._clock)},
+                sha256=self._log.finish(),
+            )
+            header.write(self._partial)
+            rename_durably(self._partial, self.folder)
+        except OSError as error:
+            raise self._refused(error) from error
+        return header
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._open:
+            return
+        if error is not None and not (self._counts["heatmaps"] or self._counts["images"]):
+            self._open = False
+            self._log.abandon()
+            shutil.rmtree(self._partial)
+        elif error is None:
+            self.finish()
+        elif isinstance(error, KeyboardInterrupt):
+            self.finish("Ctrl-C")
+        elif isinstance(error, LrtError) and not isinstance(error, ClipError):
+            self.finish(str(error))
+        else:
+            self._open = False
+            try:
+                self._log.sync()
+            except OSError:
+                pass  # the disk is what failed: what it holds already can be recovered
+            finally:
+                self._log.abandon()
+
+    def _write(self, topic: str, time_ns: int, sequence: int, data: bytes) -> None:
+        try:
+            self._log.write(topic, time_ns, sequence, data)
+        except OSError as error:
+            raise self._refused(error) from error
+        if self._clock.now_ns() - self._synced_ns >= _SYNC_NS:
+            self.sync()
+
+    def _refused(self, error: OSError) -> ClipError:
+        return ClipError(
+            f"clip {self._header.clip_id} could not be written on: {error.strerror or error}; what was recorded stays "
+            f"in {self._partial}: make room, then `lrt clips recover {self._partial}`"
+        )
+
+
+def rename_durably(old: Path, new: Path) -> None:
+    """Rename a folder so that the name outlives a power cut; `new` must not exist."""
+    if new.exists():
+        raise FileExistsError(17, f"{new} is there already")
+    old.rename(new)
+    descriptor = os.open(new.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,44 @@
+"""What a recording draws from: a thermal sensor and a camera, real or twin."""
+
+from typing import Protocol
+
+from .records import Heatmap, Image, RigError
+
+SILENCE_NS = 3_000_000_000  # a source that gives nothing for so long is taken for dead
+WARM_UP_NS = 15_000_000_000  # an AMG8833's readings settle 15 s after power-up (datasheet, "setup time")
+FRAME_NS = 100_000_000  # the AMG8833 makes a frame every 100 ms by its own clock
+
+
+class SourceEnded(RigError):  # noqa: N818 (a signal rather than a failure)
+    """A source that was recorded before (a video file) has given its last frame."""
+
+
+class Sensor(Protocol):
+    """A thermal sensor that is asked, every `poll_period_ns`, what is new."""
+
+    @property
+    def poll_period_ns(self) -> int: ...
+
+    @property
+    def warm_ns(self) -> int:
+        """When its readings have settled, by the rig's clock."""
+        ...
+
+    def poll(self) -> list[Heatmap]: ...
+
+    def take_faults(self) -> list[str]:
+        """What went wrong since this was last asked, a sentence each; reading went on."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Camera(Protocol):
+    """A camera that is asked, every `poll_period_ns`, what is new."""
+
+    @property
+    def poll_period_ns(self) -> int: ...
+
+    def poll(self) -> list[Image]: ...
+
+    def close(self) -> None: ...

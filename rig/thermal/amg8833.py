@@ -1,0 +1,191 @@
+"""The AMG8833 on an I2C bus: Adafruit's driver to set it up, one block read a poll to read it.
+
+The sensor has no data-ready line and no latch: a read that meets the 10 Hz update mixes two frames. So its
+pixels are read whole at 40 Hz in one transaction, a change of any byte means a new frame (noise changes some pixel
+in every frame), and the read is repeated until two agree, which a torn one never does.
+
+    register  what                                      as it is used here
+    0x00      PCTL   power: 0x00 normal                 written by the driver; then 50 ms to wake
+    0x01      RST    0x3F initial reset, 0x30 flags     0x3F by the driver, 0x30 by us; then two frames to fill
+    0x02      FPSC   0 = 10 frames/s                    written by the driver
+    0x03      INTC   0 = interrupt pin off              written by the driver
+    0x0E-0F   TTH    thermistor, low byte first         sign and magnitude, 11 bits, 1/16 degC
+    0x80-FF   T01-64 pixels, low byte first             two's complement, 12 bits, 1/4 degC
+"""
+
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from ..records import SENSOR_SHAPE, Heatmap, RigError
+from ..sources import FRAME_NS, SILENCE_NS, WARM_UP_NS
+from ..timing.clock import Clock
+
+_PIXELS = bytes([0x80])
+_THERMISTOR = bytes([0x0E])
+_RESET_FLAGS = bytes([0x01, 0x30])
+_WAKE_NS = 50_000_000  # datasheet: 50 ms from power-up until it may be talked to
+_UNSURE_NS = (
+    3 * FRAME_NS // 4
+)  # after a silence this long a frame may be any of two: it only marks the next one's start
+_MOST_READS = 5  # of one poll; more that all differ are noise on the bus, not torn frames
+
+
+class AMG8833:
+    """The sensor, open and running at 10 frames/s; a context manager.
+
+    Args:
+        clock: stamps the reads, and waits while the sensor wakes.
+        i2c: a `busio.I2C` or anything that behaves like one; left open at the end. None: Linux bus number `bus`,
+            opened here and closed at the end.
+        bus: 1 is the one on a Pi's header, /dev/i2c-1.
+        address: 0x69, or 0x68 with AD_SELECT tied to ground.
+
+    Raises:
+        RigError: no such bus, no right to open it, or no sensor at the address.
+    """
+
+    # 23 ms rather than 25: four polls of 25 ms fit a frame exactly, so that their phase would stand still and the
+    # line through the stamps (timing/stamps.py) would carry it as a bias. 23 ms walks through every phase.
+    poll_period_ns = 23_000_000
+
+    def __init__(self, clock: Clock, i2c: Any = None, bus: int = 1, address: int = 0x69) -> None:
+        from adafruit_amg88xx import AMG88XX  # here: Blinka looks for its board when imported, 0.1 s
+
+        self._clock = clock
+        self._name = f"AMG8833 at 0x{address:02x} of {f'I2C bus {bus}' if i2c is None else 'the I2C bus'}"
+        self._own_bus = None
+        if i2c is None:
+            i2c = self._own_bus = _open_linux_bus(bus)
+        try:
+            self._device = AMG88XX(i2c, address).i2c_device
+            clock.sleep_until(clock.now_ns() + _WAKE_NS)
+            with self._device as device:
+                device.write(_RESET_FLAGS)
+            clock.sleep_until(clock.now_ns() + 2 * FRAME_NS)
+            self._block, self._old_ns, end_ns = self._read_pixels()
+        except (OSError, ValueError) as error:  # the driver's probe raises ValueError
+            self.close()
+            raise RigError(
+                f"{self._name} does not answer ({error}); check its wiring, and `i2cdetect -y {bus}`"
+            ) from error
+        self.warm_ns = end_ns + WARM_UP_NS
+        self._answered_ns = self._changed_ns = end_ns
+        self._frame_ns: int | None = None  # middle of the last frame's bounds
+        self._sequence = 0
+        self._faults: list[str] = []
+        self.torn_reads = 0  # caught and read again
+
+    def poll(self) -> list[Heatmap]:
+        """The frame that is new since the last poll, if there is one.
+
+        Returns:
+            No heatmap or one: raw (8, 8) int16 quarter-degrees; earliest_ns is when the last read began that
+            still gave the old frame, latest_ns when the first ended that gave the new one, timestamp_ns halfway.
+
+        Raises:
+            RigError: nothing but bus errors, or never a new frame, for 3 s.
+        """
+        try:
+            heatmap = self._poll()
+        except OSError as error:
+            now_ns = self._clock.now_ns()
+            if now_ns - self._answered_ns > SILENCE_NS:
+                raise RigError(f"{self._name} has not answered for 3 s ({error}); check its cable") from error
+            self._faults.append(f"bus error: {error}")
+            return []
+        self._answered_ns = self._clock.now_ns()
+        if heatmap is None and self._answered_ns - self._changed_ns > SILENCE_NS:
+            raise RigError(f"{self._name} answers but has made no new frame for 3 s; switch its power off and on")
+        return [] if heatmap is None else [heatmap]
+
+    def take_faults(self) -> list[str]:
+        """The bus errors since this was last asked, a sentence each."""
+        faults, self._faults = self._faults, []
+        return faults
+
+    def close(self) -> None:
+        """Close the bus if it was opened here."""
+        if self._own_bus is not None:
+            self._own_bus.deinit()
+            self._own_bus = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _poll(self) -> Heatmap | None:
+        block, start_ns, latest_ns = self._read_pixels()
+        if block == self._block:
+            self._old_ns = start_ns
+            return None
+        for _ in range(_MOST_READS - 1):
+            again, again_ns, end_ns = self._read_pixels()
+            if again == block:
+                break
+            self.torn_reads += 1
+            block, latest_ns = again, end_ns
+        else:
+            self._faults.append(f"{_MOST_READS} reads of the pixels in a row all differed: a disturbed bus?")
+            return None
+        thermistor_raw = self._read_thermistor()
+        # Only now, when all of it has been read, does the frame count: after a bus error the next poll meets it again.
+        earliest_ns, self._old_ns, self._block = self._old_ns, again_ns, block
+        self._changed_ns = end_ns
+        if latest_ns - earliest_ns > _UNSURE_NS:
+            return None
+        middle_ns = (earliest_ns + latest_ns) // 2
+        if self._frame_ns is not None:
+            self._sequence += max(1, round((middle_ns - self._frame_ns) / FRAME_NS))
+        self._frame_ns = middle_ns
+        return Heatmap(middle_ns, decode_pixels(block), thermistor_raw, self._sequence, earliest_ns, latest_ns)
+
+    def _read_pixels(self) -> tuple[bytes, int, int]:
+        """The 128 bytes, and when their read began and ended."""
+        block = bytearray(128)
+        start_ns = self._clock.now_ns()
+        with self._device as device:
+            device.write_then_readinto(_PIXELS, block)
+        return bytes(block), start_ns, self._clock.now_ns()
+
+    def _read_thermistor(self) -> int:
+        word = bytearray(2)  # both bytes in one transaction: the driver's two could belong to two frames
+        with self._device as device:
+            device.write_then_readinto(_THERMISTOR, word)
+        return decode_thermistor(word)
+
+
+def decode_pixels(block: bytes) -> np.ndarray:
+    """Registers 0x80..0xFF as (8, 8) int16, quarter-degrees: 12 bits, two's complement, upper four undefined."""
+    words = np.frombuffer(block, "<u2").astype(np.int16) & 0x0FFF
+    return np.where(words & 0x0800, words - 0x1000, words).astype(np.int16).reshape(SENSOR_SHAPE)
+
+
+def decode_thermistor(word: bytes | bytearray) -> int:
+    """Registers 0x0E, 0x0F as sixteenths of a degree: bit 11 is the sign, the 11 below it the magnitude."""
+    value = int.from_bytes(word, "little")
+    return -(value & 0x07FF) if value & 0x0800 else value & 0x07FF
+
+
+def _open_linux_bus(number: int) -> Any:
+    """/dev/i2c-N as a `busio.I2C`: Blinka's own class for it opens only the bus its table has for the board's pins."""
+    from adafruit_blinka import Lockable
+    from adafruit_blinka.microcontroller.generic_linux.i2c import I2C
+
+    class LinuxBus(I2C, Lockable):
+        def deinit(self) -> None:
+            self._i2c_bus.close()  # pyright: ignore[reportOptionalMemberAccess]: it is open
+
+    try:
+        return LinuxBus(number)
+    except PermissionError as error:
+        raise RigError(f"no right to open /dev/i2c-{number}; add the user to the group i2c and log in again") from error
+    except (OSError, RuntimeError) as error:  # Blinka turns a missing device file into a RuntimeError
+        raise RigError(
+            f"I2C bus {number} is not there (/dev/i2c-{number}); switch it on with raspi-config, or try --rig twin"
+        ) from error

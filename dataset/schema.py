@@ -1,0 +1,108 @@
+"""One row of a dataset: its columns, in Arrow's terms and in those of Hugging Face `datasets`.
+
+The types of `datasets` (Image, Array2D, ClassLabel) are Arrow storage plus a JSON note in the schema's metadata, so
+a file written here opens there with its types, and writing it needs no `datasets` on a Pi.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .. import LrtError, __version__
+from .tags import CLOTHING, LIGHTING, VOCABULARY_VERSION
+
+SCHEMA_VERSION = "1.0.0"  # readers take the same major version
+SENSOR_SHAPE = (8, 8)
+
+
+class DatasetError(LrtError, ValueError):
+    """A dataset that cannot be built or read."""
+
+
+def list_features(shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """Columns in their order, as `datasets.Features.to_dict()` writes them.
+
+    Args:
+        shape: (rows, columns) of a heatmap.
+    """
+    return {
+        "rgb": {"_type": "Image"},
+        "heatmap": {"shape": list(shape), "dtype": "float32", "_type": "Array2D"},
+        "heatmap_full": {"shape": list(SENSOR_SHAPE), "dtype": "float32", "_type": "Array2D"},
+        "clip_id": {"dtype": "string", "_type": "Value"},
+        "frame": {"dtype": "int32", "_type": "Value"},
+        "t_ns": {"dtype": "int64", "_type": "Value"},
+        "dt_ms": {"dtype": "float32", "_type": "Value"},
+        "clothing": {"names": list(CLOTHING), "_type": "ClassLabel"},
+        "lighting": {"names": list(LIGHTING), "_type": "ClassLabel"},
+        "occupants": {"dtype": "int16", "_type": "Value"},
+        "calibration_id": {"dtype": "string", "_type": "Value"},
+        "synthetic": {"dtype": "bool", "_type": "Value"},
+    }
+
+
+# What `datasets` stores each feature as; an Array2D loses its extension type in Parquet and finds it in the note.
+_STORAGE = {
+    "Image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    "Array2D": pa.list_(pa.list_(pa.float32())),
+    "ClassLabel": pa.int64(),
+    "string": pa.string(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "bool": pa.bool_(),
+}
+
+
+def make_schema(shape: tuple[int, int]) -> pa.Schema:
+    """Arrow schema of a shard, with the features and our versions in its metadata.
+
+    Args:
+        shape: (rows, columns) of a heatmap.
+    """
+    features = list_features(shape)
+    fields = [
+        (name, _STORAGE[kind["dtype"] if kind["_type"] == "Value" else kind["_type"]])
+        for name, kind in features.items()
+    ]
+    return pa.schema(fields).with_metadata(
+        {
+            "huggingface": json.dumps({"info": {"features": features}}),
+            "lrt.schema": SCHEMA_VERSION,
+            "lrt.vocabulary": str(VOCABULARY_VERSION),
+            "lrt.version": __version__,
+        }
+    )
+
+
+def store_images(pngs: list[bytes]) -> pa.StructArray:
+    """The `rgb` column of so many PNG files."""
+    fields = list(_STORAGE["Image"])
+    return pa.StructArray.from_arrays([pa.array(pngs, pa.binary()), pa.nulls(len(pngs), pa.string())], fields=fields)
+
+
+def store_grids(grids: np.ndarray) -> pa.ListArray:
+    """A heatmap column.
+
+    Args:
+        grids: (N, rows, columns) float32, degC.
+    """
+    count, rows, columns = grids.shape
+    values = pa.array(np.ascontiguousarray(grids, dtype=np.float32).reshape(-1))
+    lines = pa.ListArray.from_arrays(np.arange(count * rows + 1, dtype=np.int32) * columns, values)
+    return pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32) * rows, lines)
+
+
+def restore_grids(column: pa.ChunkedArray, shape: tuple[int, int]) -> np.ndarray:
+    """(N, rows, columns) float32, degC: what `store_grids` was given.
+
+    Raises:
+        DatasetError: heatmaps of another shape than the dataset says.
+    """
+    values = column.combine_chunks().flatten().flatten().to_numpy()
+    if len(values) != len(column) * shape[0] * shape[1]:
+        raise DatasetError(f"heatmaps are not {shape[0]}x{shape[1]}; the dataset is damaged, build it again")
+    return values.reshape(len(column), *shape)

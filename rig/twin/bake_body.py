@@ -5,7 +5,7 @@ Run once, by hand, where `anny` and `fast-simplification` are installed (the twi
     python rig/twin/bake_body.py rig/twin/bodies.npz
 
 Anny 0.6.2 (R. Brégier et al., Naver Labs; code Apache-2.0, its MakeHuman data CC0) gives 13,718 vertices and 163
-bones. Kept of them: one mesh of about 2,600 triangles shared by all people, 19 joints, skinning weights, and a zone
+bones. Kept of them: one mesh of about 3,600 triangles shared by all people, 19 joints, skinning weights, and a zone
 for each triangle (hair, face, shirt, ...), since Anny's people are bald and unclothed. Axes: x to the person's left,
 facing -y, z up, metres.
 """
@@ -16,10 +16,12 @@ from pathlib import Path
 import anny
 import fast_simplification
 import numpy as np
+from scipy.spatial import cKDTree
 
 from lrt.rig.twin.body import JOINTS, ZONES
 
-TRIANGLES = 2600
+TRIANGLES = 3600
+HEM_M = 0.02  # of the shirt, over the hip joints
 
 # gender 0 man .. 1 woman, age 2/3 = adult; extremes left out: a rig's subjects are mostly grown and ordinary
 PEOPLE = (
@@ -72,14 +74,18 @@ def head_bone(joint: str) -> str:
     return f"{LIMBS[stem][0]}.{side}"
 
 
-def thin_out(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int the vertices kept, (m, 3) int triangles among them: quadric decimation, moved onto old vertices."""
+def thin_out(vertices: np.ndarray, faces: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) int the vertices kept, (m, 3) int triangles among them: quadric decimation, moved onto old vertices.
+
+    Anny spends most of its triangles on face, hands and toes, which a camera hardly resolves: `detail` (V,) scales
+    them down about their middle while edges are chosen for collapse, so that their errors count for less.
+    """
     used = np.unique(faces)
     renumbered = np.searchsorted(used, faces)
     points, triangles = fast_simplification.simplify(
-        vertices[used].astype(np.float32), renumbered.astype(np.int32), target_count=TRIANGLES
+        detail[used].astype(np.float32), renumbered.astype(np.int32), target_count=TRIANGLES, agg=4
     )
-    nearest = np.array([np.square(vertices[used] - point).sum(1).argmin() for point in points])
+    nearest = cKDTree(detail[used]).query(points)[1]
     triangles = nearest[triangles]
     distinct = (triangles[:, 0] != triangles[:, 1]) & (triangles[:, 1] != triangles[:, 2])
     distinct &= triangles[:, 2] != triangles[:, 0]
@@ -87,34 +93,63 @@ def thin_out(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
     return used[kept], triangles.reshape(-1, 3)
 
 
-def zone_faces(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, eye: np.ndarray, joints: np.ndarray):
+def shrink_details(vertices: np.ndarray, weights: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """(V, 3) vertices with head, hands and feet drawn together, and a fine ripple on trunk and limbs.
+
+    The ripple gives flat cloth a curvature that decimation respects: without it the trunk keeps 6 cm triangles, and a
+    hem is a saw.
+    """
+    shrunk = vertices.copy()
+    for name, factor in (("head", 0.75), ("hand", 0.3), ("foot", 0.3)):
+        for i, joint in enumerate(JOINTS):
+            if joint.startswith(name):
+                share = weights[:, [i]]
+                shrunk += share * (factor - 1) * (vertices - joints[i])
+    plain = weights[:, [i for i, joint in enumerate(JOINTS) if not joint.startswith(("head", "hand", "foot"))]].sum(1)
+    ripple = np.sin(vertices @ np.array([[130.0, 40, 0], [0, 120, 50], [45, 0, 125]]))
+    return shrunk + 0.008 * plain[:, None] * ripple
+
+
+def zone_faces(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, eyes: np.ndarray, joints: np.ndarray):
     """(m,) uint8 index into ZONES for each triangle of the rest pose."""
     centre = vertices[faces].mean(1)
     joint = weights[faces].sum(1).argmax(1)
     x, y, z = centre.T
     at = {name: joints[i] for i, name in enumerate(JOINTS)}
     zone = np.full(len(faces), ZONES.index("shirt"))
+    painted = {"upperarm": "sleeve", "forearm": "forearm", "hand": "hand", "thigh": "trousers"}
+    painted |= {"shin": "trousers", "foot": "shoe", "head": "face", "neck": "neck"}
     for i, name in enumerate(JOINTS):
-        stem = name.split(".")[0]
-        painted = {"upperarm": "sleeve", "forearm": "forearm", "hand": "hand", "thigh": "trousers"}
-        painted |= {"shin": "trousers", "foot": "shoe", "head": "face", "neck": "neck"}
-        if stem in painted:
-            zone[joint == i] = ZONES.index(painted[stem])
+        if name.split(".")[0] in painted:
+            zone[joint == i] = ZONES.index(painted[name.split(".")[0]])
     hips = np.isin(joint, [JOINTS.index(name) for name in ("pelvis", "spine", "thigh.L", "thigh.R")])
-    zone[hips & (z < at["pelvis"][2] + 0.03)] = ZONES.index("trousers")
-    zone[hips & (z >= at["pelvis"][2] + 0.03)] = ZONES.index("shirt")
+    zone[hips] = np.where(z[hips] < at["pelvis"][2] + HEM_M, ZONES.index("trousers"), ZONES.index("shirt"))
     zone[(zone == ZONES.index("neck")) & (z < at["neck"][2] - 0.02)] = ZONES.index("shirt")
-    crown = vertices[:, 2].max()
     head = at["head"]
     on_head = joint == JOINTS.index("head")
-    up = (z - head[2]) / (crown - head[2])  # 0 at the head's joint, 1 at the crown
+    up = (z - head[2]) / (vertices[:, 2].max() - head[2])  # 0 at the head's joint, 1 at the crown
     behind = y - head[1]  # 0 at the joint, which stands below the ears
-    fringe = 0.74 + 0.12 * np.cos(x / 0.07 * np.pi / 2) * (behind < 0)  # higher over the brow than at the temples
-    zone[on_head & ((up > fringe) | ((behind > 0.0) & (up > 0.12)))] = ZONES.index("hair")
+    # the hairline: high over the brow, down in front of the ears, behind them to the nape
+    line = np.interp(behind, [-0.09, -0.05, -0.01, 0.015, 0.04], [0.70, 0.62, 0.45, 0.25, 0.1])
+    zone[on_head & (up > line)] = ZONES.index("hair")
     nape = (on_head | (joint == JOINTS.index("neck"))) & (behind > 0.0) & (zone != ZONES.index("hair"))
     zone[nape & (z > at["neck"][2])] = ZONES.index("nape")
-    zone[eye[faces].mean(1) > 0.5] = ZONES.index("eye")
+    for eye in eyes:
+        off = centre - eye
+        front = on_head & (off[:, 1] < 0.02)
+        zone[front & (np.abs(off[:, 0]) < 0.014) & (np.abs(off[:, 2]) < 0.008)] = ZONES.index("eye")
+        zone[front & (np.abs(off[:, 0]) < 0.022) & (np.abs(off[:, 2] - 0.023) < 0.006)] = ZONES.index("brow")
+    front = on_head & (behind < -0.05)
+    mouth = eyes.mean(0)[2] - 0.066
+    zone[front & (np.abs(x) < 0.024) & (np.abs(z - mouth) < 0.010)] = ZONES.index("mouth")
     return zone.astype(np.uint8)
+
+
+def level_hem(vertices: np.ndarray, kept: np.ndarray, faces: np.ndarray, zones: np.ndarray, height: float) -> None:
+    """Move the vertices where shirt meets trousers onto the hem, in place: a hem is level."""
+    shirt = np.unique(faces[zones == ZONES.index("shirt")])
+    trousers = np.unique(faces[zones == ZONES.index("trousers")])
+    vertices[kept[np.intersect1d(shirt, trousers)], 2] = height
 
 
 def main(path: Path) -> None:
@@ -131,15 +166,19 @@ def main(path: Path) -> None:
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     inside = [i for i, bone in enumerate(bones) if bone.startswith("tongue")]
     faces = faces[~(dense[:, inside].sum(1) > 0.3)[faces].any(1)]
-    kept, faces = thin_out(vertices.mean(0), faces)
-
-    weights = np.zeros((len(kept), len(JOINTS)))
-    for i, bone in enumerate(bones):
-        weights[:, JOINTS.index(joint_of(bone))] += dense[kept, i]
-    weights /= weights.sum(1, keepdims=True)
     joints = np.stack([heads[:, bones.index(head_bone(joint))] for joint in JOINTS], axis=1)
-    eye = dense[kept][:, [bones.index("eye.L"), bones.index("eye.R")]].sum(1)
-    zones = zone_faces(vertices[0][kept], faces, weights, eye, joints[0])
+    weights = np.zeros((len(dense), len(JOINTS)))
+    for i, bone in enumerate(bones):
+        weights[:, JOINTS.index(joint_of(bone))] += dense[:, i]
+    weights /= weights.sum(1, keepdims=True)
+    detail = shrink_details(vertices[0], weights, joints[0])
+    kept, faces = thin_out(vertices[0], faces, detail)
+    weights = weights[kept]
+    eyes = heads[0][[bones.index("eye.L"), bones.index("eye.R")]]
+    zones = zone_faces(vertices[0][kept], faces, weights, eyes, joints[0])
+    hem = joints[0][JOINTS.index("pelvis"), 2] + HEM_M
+    for mesh, own in zip(vertices, joints, strict=True):
+        level_hem(mesh, kept, faces, zones, hem + own[JOINTS.index("pelvis"), 2] - joints[0][JOINTS.index("pelvis"), 2])
     np.savez_compressed(
         path,
         vertices=vertices[:, kept].astype(np.float16),

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 ZONES = (
-    "hair", "face", "neck", "nape", "eye", "shirt", "sleeve", "forearm", "hand", "trousers", "shoe",
+    "hair", "face", "neck", "nape", "eye", "brow", "mouth",
+    "shirt", "sleeve", "forearm", "hand", "trousers", "shoe",
 )  # fmt: skip
 PARENTS = {
     "pelvis": None,

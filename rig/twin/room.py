@@ -3,7 +3,7 @@
 Everything is a box or a rectangle on a wall, so that one ray a pixel gives colour, depth and warmth.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -160,11 +160,12 @@ def furnish(seed: int, lighting: str) -> Room:
     tx, ty = side * (half - 0.3), rng.uniform(3.0, 3.6)
     blocks.append(Block((tx - 0.28, ty - 0.3, 0.0), (tx + 0.28, ty + 0.3, 0.6), wood))
     lamp_at = (tx, ty, 1.15)
+    lamp_c, ceiling_x = rng.uniform(2.0, 5.0), rng.uniform(-0.8, 0.8)
     shade = (1.6, 1.1, 0.6) if dark else (0.7, 0.62, 0.5)
     blocks.append(Block((tx - 0.03, ty - 0.03, 0.6), (tx + 0.03, ty + 0.03, 0.95), (0.1, 0.1, 0.1)))
     blocks.append(
         Block((tx - 0.15, ty - 0.15, 0.95), (tx + 0.15, ty + 0.15, 1.25), shade,
-              glow=1.0 if dark else 0.2, warmer_c=rng.uniform(2.0, 5.0) if dark else 0.0)
+              glow=1.0 if dark else 0.2, warmer_c=lamp_c if dark else 0.0)
     )  # fmt: skip
     if rng.random() < 0.5:
         blocks.append(Block((-tx - 0.35, 3.4, 0.0), (-tx + 0.35, 4.4, rng.uniform(0.7, 1.1)), wood))
@@ -181,11 +182,11 @@ def furnish(seed: int, lighting: str) -> Room:
             Lamp(lamp_at, (1.05, 0.66, 0.33)),
             Lamp((side * -0.6, 0.6, 2.2), (0.62, 0.42, 0.25)),
         )
-        ambient, exposure = (0.085, 0.065, 0.055), 0.62 * exposure
+        ambient, exposure = (0.085, 0.065, 0.055), 1.1 * exposure
     else:
         lamps = (
             Lamp((wx * 0.8, depth - 0.8, 1.7), (0.5, 0.55, 0.62)),
-            Lamp((rng.uniform(-0.8, 0.8), 1.2, height - 0.1), (2.3, 2.2, 2.05)),
+            Lamp((ceiling_x, 1.2, height - 0.1), (2.3, 2.2, 2.05)),
         )
         ambient = (0.36, 0.36, 0.37)
     return Room(

@@ -41,6 +41,8 @@ WARMTH_C = {
     "neck": 5.0,
     "nape": 4.4,
     "eye": 5.0,
+    "brow": 4.5,
+    "mouth": 5.0,
     "shirt": 3.8,
     "sleeve": 3.8,
     "forearm": 3.8,
@@ -129,7 +131,7 @@ class Occupant:
         trousers = np.array(TROUSERS[rng.integers(len(TROUSERS))]) * rng.uniform(0.8, 1.2)
         long_hair, long_sleeves, shorts = rng.random() < 0.4, rng.random() < 0.3, False
         paint = {
-            "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin, "eye": skin * 0.1,
+            "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin, "eye": skin * 0.12, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
             "shirt": shirt, "sleeve": shirt, "forearm": shirt if long_sleeves else skin, "hand": skin,
             "trousers": skin if shorts else trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
         }  # fmt: skip
@@ -144,7 +146,7 @@ class Occupant:
     def stand(self, state: State) -> np.ndarray:
         """(V, 3) float64, m: the skin where a state puts it in the room."""
         skin = self.body.pose(state.pose) @ turn_about("z", state.heading).T
-        return skin + [state.x, state.y, 0.0]
+        return skin + np.array([state.x, state.y, 0.0])
 
 
 class Scene:
@@ -173,8 +175,14 @@ class Scene:
             Occupant(
                 settings.occupant_seed + 1009 * k,
                 settings.clothing,
-                Stage(0.95, min(4.0, self.room.free_depth_m), half_view, self.room.half_width_m, self.room.seat if k == 0 else None,
-                      0 if settings.occupants == 1 else (-1, 1)[k % 2]),
+                Stage(
+                    near_m=0.95,
+                    far_m=min(4.0, self.room.free_depth_m),
+                    half_view=half_view,
+                    half_width_m=self.room.half_width_m,
+                    seat=self.room.seat if k == 0 else None,
+                    side=0 if settings.occupants == 1 else (-1, 1)[k % 2],
+                ),
             )
             for k in range(settings.occupants)
         ]  # fmt: skip

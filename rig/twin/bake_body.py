@@ -74,7 +74,7 @@ def head_bone(joint: str) -> str:
     return f"{LIMBS[stem][0]}.{side}"
 
 
-def thin_out(vertices: np.ndarray, faces: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def thin_out(faces: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) int the vertices kept, (m, 3) int triangles among them: quadric decimation, moved onto old vertices.
 
     Anny spends most of its triangles on face, hands and toes, which a camera hardly resolves: `detail` (V,) scales
@@ -172,7 +172,7 @@ def main(path: Path) -> None:
         weights[:, JOINTS.index(joint_of(bone))] += dense[:, i]
     weights /= weights.sum(1, keepdims=True)
     detail = shrink_details(vertices[0], weights, joints[0])
-    kept, faces = thin_out(vertices[0], faces, detail)
+    kept, faces = thin_out(faces, detail)
     weights = weights[kept]
     eyes = heads[0][[bones.index("eye.L"), bones.index("eye.R")]]
     zones = zone_faces(vertices[0][kept], faces, weights, eyes, joints[0])

@@ -39,7 +39,7 @@ A_POSE = 0.62  # the baked arms stand off the body by this much, rad
 
 @cache
 def load_bodies() -> Mapping[str, np.ndarray]:
-    """The arrays of `bodies.npz`: vertices (P, V, 3) m, faces (F, 3), weights (V, J) 0..255, joints (P, J, 3), zones."""
+    """`bodies.npz`: vertices (P, V, 3) and joints (P, J, 3) in m, faces (F, 3), weights (V, J) 0..255, zones (F,)."""
     with np.load(Path(__file__).with_name("bodies.npz")) as file:
         return {name: file[name] for name in file.files}
 

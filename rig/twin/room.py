@@ -93,7 +93,7 @@ class Surfaces:
 def hue(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> tuple:
     """A colour drawn from a range, linear RGB."""
     h, s, v = rng.uniform(0, 6), rng.uniform(*saturation), rng.uniform(*value)
-    part = [v * (1 - s * max(0.0, min(1.0, min((k + h) % 6, 4 - (k + h) % 6)))) for k in (5, 3, 1)]
+    part = [v * (1 - s * max(0.0, min(1.0, (k + h) % 6, 4 - (k + h) % 6))) for k in (5, 3, 1)]
     return tuple(p**GAMMA for p in part)
 
 
@@ -135,9 +135,9 @@ def furnish(seed: int, lighting: str) -> Room:
         sw = rng.uniform(0.8, 1.2)
         blocks.append(Block((dx - sw / 2, depth - 0.35, 0.0), (dx + sw / 2, depth, 1.9), wood))
         for shelf in np.arange(0.15, 1.75, 0.36):
-            filled = rng.uniform(0.5, 1.0) * (sw - 0.1)
+            left, filled = dx - sw / 2 + 0.05, rng.uniform(0.5, 1.0) * (sw - 0.1)
             blocks.append(
-                Block((dx - sw / 2 + 0.05, depth - 0.37, shelf), (dx - sw / 2 + 0.05 + filled, depth - 0.3, shelf + 0.25),
+                Block((left, depth - 0.37, shelf), (left + filled, depth - 0.3, shelf + 0.25),
                       hue(rng, (0.1, 0.6), (0.3, 0.8)), stripes=0.06)
             )  # fmt: skip
     px = places[2]
@@ -190,9 +190,22 @@ def furnish(seed: int, lighting: str) -> Room:
         )
         ambient = (0.36, 0.36, 0.37)
     return Room(
-        half, depth, height, walls, floor, tuple(0.9 * np.array([0.85, 0.85, 0.83])), planks, tuple(blocks),
-        (px + rng.uniform(-0.3, 0.3), front + 0.16, rng.normal(0, 0.15)), front - 0.25, air, rise, lamps, ambient, exposure,
-    )  # fmt: skip
+        half_width_m=half,
+        depth_m=depth,
+        height_m=height,
+        walls=walls,
+        floor=floor,
+        ceiling=(0.77, 0.77, 0.75),
+        planks_m=planks,
+        blocks=tuple(blocks),
+        seat=(px + rng.uniform(-0.3, 0.3), front + 0.16, rng.normal(0, 0.15)),
+        free_depth_m=front - 0.25,
+        air_c=air,
+        rise_c=rise,
+        lamps=lamps,
+        ambient=ambient,
+        exposure=exposure,
+    )
 
 
 def light_on(room: Room, points: np.ndarray, normals: np.ndarray) -> np.ndarray:

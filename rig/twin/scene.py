@@ -129,11 +129,12 @@ class Occupant:
         shirt = np.array(SHIRTS[clothing]) * rng.uniform(0.8, 1.1)
         hair = np.array(HAIR[rng.integers(len(HAIR))])
         trousers = np.array(TROUSERS[rng.integers(len(TROUSERS))]) * rng.uniform(0.8, 1.2)
-        long_hair, long_sleeves, shorts = rng.random() < 0.4, rng.random() < 0.3, False
+        long_hair, long_sleeves = rng.random() < 0.4, rng.random() < 0.3
         paint = {
-            "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin, "eye": skin * 0.12, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
+            "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin,
+            "eye": skin * 0.12, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
             "shirt": shirt, "sleeve": shirt, "forearm": shirt if long_sleeves else skin, "hand": skin,
-            "trousers": skin if shorts else trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
+            "trousers": trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
         }  # fmt: skip
         zones = self.body.zones
         tone = 1.0 + 0.07 * rng.standard_normal(len(zones)) * (zones >= ZONES.index("shirt"))  # folds of the cloth

@@ -1,0 +1,147 @@
+"""A whole rig without hardware: one scene, a sensor on a bus and a camera before it, and the truth about them."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..timing.clock import SECOND_NS, VirtualClock
+from .camera import CameraSettings, TwinCamera
+from .faults import Faults
+from .scene import Scene, SceneSettings
+from .sensor import SensorSettings, TwinBus
+
+MEAN_OVER_S = 600.0  # the mean distance of an occupant is taken over ten minutes of its life
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """An open twin.
+
+    Attributes:
+        clock: stands still until a device or a task moves it on.
+        i2c: the bus with the sensor, as a `busio.I2C`.
+        camera: frames by its own clock.
+        scene: what both see; its time 0 is the clock's at opening.
+        opened_ns: that time.
+    """
+
+    clock: VirtualClock
+    i2c: TwinBus
+    camera: TwinCamera
+    scene: Scene
+    opened_ns: int
+
+    def truth(self, seconds: float = MEAN_OVER_S) -> dict[str, Any]:
+        """What a calibration should find, and all it takes to make the scene again; plain JSON values.
+
+        Args:
+            seconds: over so much of the scene the occupant's mean distance is taken.
+
+        Returns:
+            tx, ty, s (px) at `distance_m`, the mean distance of the people in view (inverse mean: shifts go with
+            1 / distance; with nobody, 2 m); offset_ms: image time + offset = heatmap time; baseline_m; scene: the
+            settings for `scene_of`; opened_ns.
+        """
+        distance = mean_distance(self.scene, seconds)
+        tx, ty, s = self.scene.true_geometry(distance)
+        # a heatmap shows the mean of the period before its stamp, a picture what was `stamp_lag_ns` before its own
+        heat_lag_ms = self.i2c.settings.period_ns / 2e6
+        image_lag_ms = self.camera.settings.stamp_lag_ns / 1e6
+        settings = self.scene.settings
+        return {
+            "tx": float(tx),
+            "ty": float(ty),
+            "s": float(s),
+            "distance_m": distance,
+            "offset_ms": heat_lag_ms - image_lag_ms,
+            "baseline_m": float(np.hypot(*settings.baseline_m)),
+            "opened_ns": self.opened_ns,
+            "scene": asdict(settings),
+            "sensor": asdict(self.i2c.settings),
+            "camera": asdict(self.camera.settings),
+        }
+
+    def close(self) -> None:
+        """Close camera and bus."""
+        self.camera.close()
+        self.i2c.deinit()
+
+
+def open_twin(
+    clothing: str,
+    lighting: str,
+    occupants: int,
+    name: str,
+    size: tuple[int, int] = (640, 360),
+    rate: float = 15.0,
+    rig_seed: int = 0,
+    faults: Faults | None = None,
+    address: int = 0x69,
+) -> Twin:
+    """A twin, open.
+
+    Args:
+        clothing, lighting, occupants: what the scene shows; the tags of a clip.
+        name: the clip's id; the same name gives the same person doing the same things.
+        size: (width, height) of the camera's picture, px.
+        rate: of the camera, frames/s.
+        rig_seed: the room and how the rig is put together: equal in all clips of one rig.
+        faults: what goes wrong, and when.
+        address: of the sensor on its bus.
+
+    Raises:
+        RigError: a tag that no scene has.
+    """
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    rng = np.random.default_rng([rig_seed, 61])
+    scale = size[0] / 640  # the geometry is drawn for pictures 640 px wide
+    scene = Scene(
+        SceneSettings(
+            room_seed=rig_seed,
+            occupant_seed=seed,
+            clothing=clothing,
+            lighting=lighting,
+            occupants=occupants,
+            size=size,
+            camera_height_m=float(rng.uniform(1.2, 1.4)),
+            tilt_rad=float(rng.uniform(0.02, 0.09)),
+            tx=float(size[0] / 2 + scale * rng.uniform(-24, 24)),
+            ty=float(size[1] / 2 + scale * rng.uniform(-16, 16)),
+            s=float(scale * rng.uniform(60.5, 64.0)),
+            baseline_m=(0.0, float(rng.uniform(0.018, 0.022))),
+        )
+    )
+    clock = VirtualClock()
+    faults = faults or Faults()
+    sensor = SensorSettings(seed=seed ^ rig_seed, address=address, drift_ppm=float(rng.normal(0, 80)))
+    camera = CameraSettings(seed=seed ^ rig_seed, rate=rate, drift_ppm=float(rng.normal(0, 30)))
+    return Twin(
+        clock,
+        TwinBus(scene, clock, sensor, faults),
+        TwinCamera(scene, clock, camera, faults),
+        scene,
+        clock.now_ns(),
+    )
+
+
+def scene_of(truth: dict[str, Any]) -> Scene:
+    """The scene behind a recorded clip, from the truth that was kept with it.
+
+    A picture's instant in the scene is (its time stamp - opened_ns) / 1e9 - stamp_lag: see `scene_time_s`.
+    """
+    fields = truth["scene"]
+    return Scene(SceneSettings(**{**fields, "size": tuple(fields["size"]), "baseline_m": tuple(fields["baseline_m"])}))
+
+
+def scene_time_s(truth: dict[str, Any], image_timestamp_ns: int) -> float:
+    """When in the scene a picture was taken, s; within the camera's jitter of 0.3 ms."""
+    return max(0.0, (image_timestamp_ns - truth["opened_ns"] - truth["camera"]["stamp_lag_ns"]) / SECOND_NS)
+
+
+def mean_distance(scene: Scene, seconds: float) -> float:
+    """The inverse mean distance of the people in view, m; 2 m when nobody ever is."""
+    seen = [scene.distance_m(t) for t in np.arange(0.5, seconds, 1.0)]
+    inverse = [1 / distance for distance in seen if distance]
+    return float(1 / np.mean(inverse)) if inverse else 2.0

@@ -203,6 +203,7 @@ def _open_shard(file: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
         data_page_version="1.0",
         compression="zstd",
         compression_level=3,
+        write_page_checksum=True,  # a bit that turns on a card or a copy is an error, not a wrong picture
         # pictures do not repeat
         use_dictionary=["clip_id", "calibration_id"],  # pyright: ignore[reportArgumentType]: the stub knows bool alone
     )

@@ -91,7 +91,7 @@ def _read_shard(path: Path, clip: ClipInfo) -> pa.Table:
     shard = path / clip.shard
     try:
         # one file, not the folder around it: `dataset.json` says what belongs to the dataset
-        table = pq.ParquetFile(shard).read(columns=list(COLUMNS))
+        table = pq.ParquetFile(shard, page_checksum_verification=True).read(columns=list(COLUMNS))
     except FileNotFoundError as error:
         raise DatasetError(f"{shard}: missing; copy the dataset again or build it again") from error
     except (pa.ArrowException, OSError) as error:

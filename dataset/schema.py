@@ -43,7 +43,7 @@ def list_features(shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
     }
 
 
-# What `datasets` stores each feature as; an Array2D loses its extension type in Parquet and finds it in the note.
+# What `datasets` stores each feature as.
 _STORAGE = {
     "Image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     "Array2D": pa.list_(pa.list_(pa.float32())),
@@ -65,7 +65,7 @@ def make_schema(shape: tuple[int, int]) -> pa.Schema:
     """
     features = list_features(shape)
     fields = [
-        (name, _STORAGE[kind["dtype"] if kind["_type"] == "Value" else kind["_type"]])
+        pa.field(name, _STORAGE[kind["dtype"] if kind["_type"] == "Value" else kind["_type"]], metadata=_extend(kind))
         for name, kind in features.items()
     ]
     return pa.schema(fields).with_metadata(
@@ -76,6 +76,16 @@ def make_schema(shape: tuple[int, int]) -> pa.Schema:
             "lrt.version": __version__,
         }
     )
+
+
+def _extend(kind: dict[str, Any]) -> dict[str, str] | None:
+    """The note by which Arrow finds the extension type that `datasets` registers for an Array2D; others need none."""
+    if kind["_type"] != "Array2D":
+        return None
+    return {
+        "ARROW:extension:name": "datasets.features.features.Array2DExtensionType",
+        "ARROW:extension:metadata": json.dumps([kind["shape"], kind["dtype"]]),
+    }
 
 
 def store_images(pngs: list[bytes]) -> pa.StructArray:
@@ -102,7 +112,10 @@ def restore_grids(column: pa.ChunkedArray, shape: tuple[int, int]) -> np.ndarray
     Raises:
         DatasetError: heatmaps of another shape than the dataset says.
     """
-    values = column.combine_chunks().flatten().flatten().to_numpy()
+    lists = column.combine_chunks()
+    if isinstance(lists, pa.ExtensionArray):  # where `datasets` has been imported too
+        lists = lists.storage
+    values = lists.flatten().flatten().to_numpy()
     if len(values) != len(column) * shape[0] * shape[1]:
         raise DatasetError(f"heatmaps are not {shape[0]}x{shape[1]}; the dataset is damaged, build it again")
     return values.reshape(len(column), *shape)

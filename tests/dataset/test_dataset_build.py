@@ -281,7 +281,7 @@ def test_a_failed_replacement_leaves_the_old_dataset(copy: Path, make_clip, cali
 
 
 def test_ctrl_c_leaves_nothing(clips: list[Path], calibration_path: Path, tmp_path: Path) -> None:
-    def interrupt(done: float, total: float) -> None:
+    def interrupt(*_: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -62,8 +62,10 @@ class PiCamera:
             raise RigError(f"camera {number} cannot be opened ({error}); see `rpicam-hello --list-cameras`") from error
         try:
             self._start(size, rate)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, RuntimeError):  # libcamera's own refusals
+                raise RigError(f"camera {number} cannot be started with {size} at {rate:g}/s ({error})") from error
             raise
 
     def poll(self) -> list[Image]:

@@ -45,3 +45,9 @@ class HeatmapSeries:
             weight /= weight.sum(axis=1, keepdims=True)
             smoothed[wanted] = np.tensordot(weight.astype(np.float32), self.celsius[here], axes=1)
         return smoothed
+
+    def rate_at(self, times_ns: np.ndarray, clip: np.ndarray) -> np.ndarray:
+        """(N, 8, 8) float32, degC/s: how fast the heat changes at those times."""
+        step_ns = 20_000_000
+        later, earlier = self.at(times_ns + step_ns, clip), self.at(times_ns - step_ns, clip)
+        return (later - earlier) / np.float32(2 * step_ns * NS)

@@ -93,20 +93,3 @@ def build_small_maskrcnn() -> MaskRCNN:
         mask_head=MaskRCNNHeads(CHANNELS, (CHANNELS,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(CHANNELS, CHANNELS, num_classes=2),
     )
-
-
-def load_small_maskrcnn(weights: Path = WEIGHTS) -> MaskRCNN:
-    """The small Mask R-CNN with trained weights, in eval mode.
-
-    Args:
-        weights: safetensors with its state dictionary, float16 or float32.
-
-    Raises:
-        OSError: no such file; safetensors.SafetensorError, RuntimeError: not these weights.
-    """
-    from safetensors.torch import load_file
-
-    network = build_small_maskrcnn()
-    state = load_file(weights)
-    network.load_state_dict({name: tensor.to(network.state_dict()[name].dtype) for name, tensor in state.items()})
-    return network.eval()

@@ -5,7 +5,7 @@ Run once, by hand, where `anny` and `fast-simplification` are installed (the twi
     python rig/twin/bake_body.py rig/twin/bodies.npz
 
 Anny 0.6.2 (R. Brégier et al., Naver Labs; code Apache-2.0, its MakeHuman data CC0) gives 13,718 vertices and 163
-bones. Kept of them: one mesh of about 3,600 triangles shared by all people, 19 joints, skinning weights, and a zone
+bones. Kept of them: one mesh of about 4,000 triangles shared by all people, 19 joints, skinning weights, and a zone
 for each triangle (hair, face, shirt, ...), since Anny's people are bald and unclothed. Axes: x to the person's left,
 facing -y, z up, metres.
 """
@@ -13,14 +13,14 @@ facing -y, z up, metres.
 import sys
 from pathlib import Path
 
-import anny
-import fast_simplification
+import anny  # pyright: ignore[reportMissingImports]: only where this script is run
+import fast_simplification  # pyright: ignore[reportMissingImports]
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
-from lrt.rig.twin.body import JOINTS, ZONES
+from lrt.rig.twin.body import JOINTS, ZONES  # pyright: ignore[reportMissingImports]
 
-TRIANGLES = 3600
+TRIANGLES = 4000
 HEM_M = 0.02  # of the shirt, over the hip joints
 
 # gender 0 man .. 1 woman, age 2/3 = adult; extremes left out: a rig's subjects are mostly grown and ordinary
@@ -85,7 +85,7 @@ def thin_out(faces: np.ndarray, detail: np.ndarray) -> tuple[np.ndarray, np.ndar
     points, triangles = fast_simplification.simplify(
         detail[used].astype(np.float32), renumbered.astype(np.int32), target_count=TRIANGLES, agg=4
     )
-    nearest = cKDTree(detail[used]).query(points)[1]
+    nearest = np.asarray(KDTree(detail[used]).query(points)[1])
     triangles = nearest[triangles]
     distinct = (triangles[:, 0] != triangles[:, 1]) & (triangles[:, 1] != triangles[:, 2])
     distinct &= triangles[:, 2] != triangles[:, 0]
@@ -100,7 +100,7 @@ def shrink_details(vertices: np.ndarray, weights: np.ndarray, joints: np.ndarray
     hem is a saw.
     """
     shrunk = vertices.copy()
-    for name, factor in (("head", 0.75), ("hand", 0.3), ("foot", 0.3)):
+    for name, factor in (("head", 1.0), ("hand", 0.3), ("foot", 0.3)):
         for i, joint in enumerate(JOINTS):
             if joint.startswith(name):
                 share = weights[:, [i]]
@@ -124,7 +124,10 @@ def zone_faces(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, eye
             zone[joint == i] = ZONES.index(painted[name.split(".")[0]])
     hips = np.isin(joint, [JOINTS.index(name) for name in ("pelvis", "spine", "thigh.L", "thigh.R")])
     zone[hips] = np.where(z[hips] < at["pelvis"][2] + HEM_M, ZONES.index("trousers"), ZONES.index("shirt"))
-    zone[(zone == ZONES.index("neck")) & (z < at["neck"][2] - 0.02)] = ZONES.index("shirt")
+    slim = np.hypot(x, y - at["neck"][1]) < 0.085
+    bare = slim & np.isin(joint, [JOINTS.index("neck"), JOINTS.index("chest")]) & (z > collar_m(y, at["neck"]))
+    zone[(joint == JOINTS.index("neck")) | (joint == JOINTS.index("chest"))] = ZONES.index("shirt")
+    zone[bare] = ZONES.index("neck")
     head = at["head"]
     on_head = joint == JOINTS.index("head")
     up = (z - head[2]) / (vertices[:, 2].max() - head[2])  # 0 at the head's joint, 1 at the crown
@@ -132,17 +135,32 @@ def zone_faces(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, eye
     # the hairline: high over the brow, down in front of the ears, behind them to the nape
     line = np.interp(behind, [-0.09, -0.05, -0.01, 0.015, 0.04], [0.70, 0.62, 0.45, 0.25, 0.1])
     zone[on_head & (up > line)] = ZONES.index("hair")
-    nape = (on_head | (joint == JOINTS.index("neck"))) & (behind > 0.0) & (zone != ZONES.index("hair"))
+    nape = (on_head | (zone == ZONES.index("neck"))) & (behind > 0.0) & (zone != ZONES.index("hair"))
     zone[nape & (z > at["neck"][2])] = ZONES.index("nape")
     for eye in eyes:
         off = centre - eye
         front = on_head & (off[:, 1] < 0.02)
-        zone[front & (np.abs(off[:, 0]) < 0.014) & (np.abs(off[:, 2]) < 0.008)] = ZONES.index("eye")
+        zone[front & (np.abs(off[:, 0]) < 0.012) & (np.abs(off[:, 2]) < 0.006)] = ZONES.index("eye")
         zone[front & (np.abs(off[:, 0]) < 0.022) & (np.abs(off[:, 2] - 0.023) < 0.006)] = ZONES.index("brow")
     front = on_head & (behind < -0.05)
     mouth = eyes.mean(0)[2] - 0.066
     zone[front & (np.abs(x) < 0.024) & (np.abs(z - mouth) < 0.010)] = ZONES.index("mouth")
     return zone.astype(np.uint8)
+
+
+def collar_m(y: np.ndarray, neck: np.ndarray) -> np.ndarray:
+    """Height of the shirt's collar: lower in front than behind."""
+    return neck[2] - 0.01 + 0.45 * (y - neck[1])
+
+
+def level_collar(
+    vertices: np.ndarray, kept: np.ndarray, faces: np.ndarray, zones: np.ndarray, neck: np.ndarray
+) -> None:
+    """Move the vertices where shirt meets neck onto the collar, in place."""
+    shirt = np.unique(faces[zones == ZONES.index("shirt")])
+    skin = np.unique(faces[np.isin(zones, [ZONES.index("neck"), ZONES.index("nape")])])
+    edge = kept[np.intersect1d(shirt, skin)]
+    vertices[edge, 2] = collar_m(vertices[edge, 1], neck)
 
 
 def level_hem(vertices: np.ndarray, kept: np.ndarray, faces: np.ndarray, zones: np.ndarray, height: float) -> None:
@@ -178,6 +196,7 @@ def main(path: Path) -> None:
     zones = zone_faces(vertices[0][kept], faces, weights, eyes, joints[0])
     hem = joints[0][JOINTS.index("pelvis"), 2] + HEM_M
     for mesh, own in zip(vertices, joints, strict=True):
+        level_collar(mesh, kept, faces, zones, own[JOINTS.index("neck")])
         level_hem(mesh, kept, faces, zones, hem + own[JOINTS.index("pelvis"), 2] - joints[0][JOINTS.index("pelvis"), 2])
     np.savez_compressed(
         path,

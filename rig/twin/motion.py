@@ -18,13 +18,13 @@ IDLE = {
     "arms_out": make_pose(out=1.5, elbow=0.05, spread=0.05),
     "one_arm": make_pose(out_L=1.45, out_R=0.12, elbow=0.1),
     "arms_up": make_pose(out=2.45, elbow=0.2, nod=-0.1),
-    "wave": make_pose(out_L=0.12, out_R=1.3, elbow_R=1.3, elbow_L=0.2),
+    "wave": make_pose(out_L=0.12, out_R=1.2, forward_R=1.35, elbow_R=1.2, elbow_L=0.2),
     "reach": make_pose(out=0.15, forward=1.4, elbow=0.2),
     "hips": make_pose(out=0.75, elbow=1.5, forward=-0.25, spread=0.08),
     "crouch": make_pose(hip=1.75, knee=2.0, lean=0.35, bend=0.3, spread=0.3, out=0.3, forward=0.8, elbow=0.6),
     "bow": make_pose(lean=0.9, hip=0.9, bend=0.4, out=0.15, forward=0.8),
 }  # arms relative to the trunk, so that a bow lets them hang
-SIT = make_pose(hip=1.5, knee=1.5, spread=0.12, out=0.25, forward=0.45, elbow=0.75, bend=0.08)
+SIT = make_pose(hip=1.5, knee=1.5, spread=0.12, out=0.1, forward=0.3, elbow=0.55, bend=0.1)
 STRIDE_M = 1.35  # two steps
 
 
@@ -90,10 +90,10 @@ class Script:
         return move((time_s - self._starts[k]) / duration)
 
     def _place(self) -> tuple[float, float]:
-        """A place in view, near and far alike (even in log distance)."""
+        """A place in view, near ones more often: a rig stands where people are."""
         stage = self._stage
-        y = float(np.exp(self._rng.uniform(np.log(stage.near_m), np.log(stage.far_m))))
-        reach = min(stage.half_view * y * 0.9, stage.half_width_m - 0.35)
+        y = stage.near_m * (stage.far_m / stage.near_m) ** float(self._rng.random() ** 1.7)
+        reach = min(stage.half_view * y * 0.9, stage.half_width_m - 0.8)
         low, high = {-1: (-1.0, -0.15), 0: (-1.0, 1.0), 1: (0.15, 1.0)}[stage.side]
         return float(self._rng.uniform(low, high) * reach), y
 
@@ -112,7 +112,7 @@ class Script:
         choice = rng.choice(["walk", "act", "turn", "sit", "leave"], p=[0.36, 0.42, 0.08, 0.09, 0.05])
         if choice == "leave":
             side = self._stage.side or (1 if self._now.x > 0 else -1)
-            y = float(np.clip(self._now.y, 1.0, 2.2))
+            y = float(np.clip(self._now.y, 1.0, 1.8))
             self._walk_to(side * (self._stage.half_view * y + 0.9), y)
             self._stay(rng.uniform(4.0, 9.0))
             self._away = True

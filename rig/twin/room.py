@@ -227,38 +227,42 @@ def see_room(room: Room, camera: Pinhole) -> Surfaces:
     eye = np.array([camera.x, 0.0, camera.z], np.float32)
     height, width = rays.shape[:2]
     half, deep, tall = room.half_width_m, room.depth_m, room.height_m
-    with np.errstate(divide="ignore"):
-        inverse = 1.0 / np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
-    reach = np.stack(
-        [
-            np.where(rays[..., 0] > 0, half - eye[0], -half - eye[0]) * inverse[..., 0],
-            np.where(rays[..., 1] > 0, deep, -1.0) * inverse[..., 1],
-            np.where(rays[..., 2] > 0, tall - eye[2], -eye[2]) * inverse[..., 2],
-        ]
+    inverse = 1.0 / np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
+    sides = (
+        np.where(rays[..., 0] > 0, np.float32(half - eye[0]), np.float32(-half - eye[0])) * inverse[..., 0],
+        np.where(rays[..., 1] > 0, np.float32(deep), np.float32(-1.0)) * inverse[..., 1],
+        np.where(rays[..., 2] > 0, np.float32(tall - eye[2]), np.float32(-eye[2])) * inverse[..., 2],
     )
-    axis = reach.argmin(0)
-    distance = reach.min(0)
+    distance = np.minimum(np.minimum(sides[0], sides[1]), sides[2])
+    on_side, on_level = distance == sides[0], distance == sides[2]
+    on_floor, on_ceiling = on_level & (rays[..., 2] < 0), on_level & (rays[..., 2] > 0)
     normals = np.zeros_like(rays)
-    np.put_along_axis(normals, axis[..., None], -np.sign(np.take_along_axis(rays, axis[..., None], 2)), 2)
+    normals[on_side, 0] = -np.sign(rays[on_side, 0])
+    normals[on_level, 2] = -np.sign(rays[on_level, 2])
+    normals[~(on_side | on_level), 1] = -1.0
     points = eye + distance[..., None] * rays
     colour = np.empty_like(rays)
     colour[:] = room.walls
-    on_floor, on_ceiling = (axis == 2) & (rays[..., 2] < 0), (axis == 2) & (rays[..., 2] > 0)
     colour[on_ceiling] = room.ceiling
     colour[on_floor] = board_pattern(room, points[on_floor])
-    skirting = (axis != 2) & (points[..., 2] < 0.09)
-    colour[skirting] = (0.75, 0.75, 0.73)
-    # corners are darker: light comes from fewer sides
-    gap = np.stack([half - np.abs(points[..., 0]), deep - points[..., 1], tall - points[..., 2], points[..., 2]])
-    gap = np.sort(gap, axis=0)[1]
-    shade = 1.0 - 0.38 * np.exp(-gap / 0.28)
+    colour[~on_level & (points[..., 2] < 0.09)] = (0.75, 0.75, 0.73)  # the skirting board
+    # corners are darker: light comes from fewer sides; the nearest wall is the one met, the next makes the corner
+    across, along = half - np.abs(points[..., 0]), deep - points[..., 1]
+    upright = np.minimum(tall - points[..., 2], points[..., 2])
+    lower, upper = np.minimum(across, along), np.maximum(across, along)
+    gap = np.minimum(np.maximum(lower, upright), upper)  # the middle one of the three
+    shade = 1.0 - np.float32(0.38) * np.exp(gap / np.float32(-0.28))
     warmer = np.zeros((height, width), np.float32)
     glow = np.zeros((height, width), np.float32)
+    ground, contact = points[on_floor], np.ones(int(on_floor.sum()), np.float32)
     for block in room.blocks:
-        low, high = np.array(block.low, np.float32), np.array(block.high, np.float32)
-        if block.low[2] <= 0.3 and block.high[2] > 0.05:  # it darkens the floor around it
-            off = np.maximum(np.maximum(low[:2] - points[..., :2], points[..., :2] - high[:2]), 0)
-            shade[on_floor] *= 1.0 - 0.45 * np.exp(-np.hypot(off[on_floor, 0], off[on_floor, 1]) / 0.14)
+        if block.low[2] > 0.3 or block.high[2] < 0.05:
+            continue  # it does not stand on the floor and darken it
+        off_x = np.maximum(np.maximum(block.low[0] - ground[:, 0], ground[:, 0] - block.high[0]), 0)
+        off_y = np.maximum(np.maximum(block.low[1] - ground[:, 1], ground[:, 1] - block.high[1]), 0)
+        near = off_x + off_y < 0.6
+        contact[near] *= 1.0 - np.float32(0.45) * np.exp(np.hypot(off_x[near], off_y[near]) / np.float32(-0.14))
+    shade[on_floor] *= contact
     for block in room.blocks:
         low, high = np.array(block.low, np.float32), np.array(block.high, np.float32)
         corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
@@ -301,6 +305,6 @@ def board_pattern(room: Room, points: np.ndarray) -> np.ndarray:
     if not room.planks_m:
         return np.tile(base, (len(points), 1))
     board = np.floor(points[:, 0] / room.planks_m)
-    tone = 1.0 + 0.16 * np.sin(board * 12.9898) + 0.05 * np.sin(points[:, 1] * 9 + board * 4.1)
+    tone = 1.0 + 0.16 * np.sin(board * 12.9898) + 0.05 * np.sin(points[:, 1] * 9 + board * 4.1)  # any two differ
     seam = np.abs(points[:, 0] / room.planks_m - np.rint(points[:, 0] / room.planks_m)) < 0.05
     return (tone * np.where(seam, 0.7, 1.0))[:, None] * base

@@ -50,6 +50,7 @@ WARMTH_C = {
     "trousers": 3.0,
     "shoe": 1.6,
 }
+CLOTH = tuple(ZONES.index(zone) for zone in ("shirt", "sleeve", "trousers"))
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class SceneSettings:
     occupants: int = 1
     size: tuple[int, int] = (640, 360)
     focal_px: float = 0.0
-    camera_height_m: float = 1.3
-    tilt_rad: float = 0.05
+    camera_height_m: float = 1.45
+    tilt_rad: float = 0.02
     tx: float = 320.0
     ty: float = 180.0
     s: float = 62.0
@@ -132,13 +133,14 @@ class Occupant:
         long_hair, long_sleeves = rng.random() < 0.4, rng.random() < 0.3
         paint = {
             "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin,
-            "eye": skin * 0.12, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
+            "eye": skin * 0.25, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
             "shirt": shirt, "sleeve": shirt, "forearm": shirt if long_sleeves else skin, "hand": skin,
             "trousers": trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
         }  # fmt: skip
         zones = self.body.zones
-        tone = 1.0 + 0.07 * rng.standard_normal(len(zones)) * (zones >= ZONES.index("shirt"))  # folds of the cloth
-        self.paint = (np.array([paint[zone] for zone in ZONES])[zones] * tone[:, None]).astype(np.float32)
+        self.paint = np.array([paint[zone] for zone in ZONES], np.float32)[zones]
+        folds = 0.11 * rng.standard_normal(len(zones)) * np.isin(zones, CLOTH)
+        self.folds = (1.0 + folds).astype(np.float32)[:, None]
         warmth = np.array([WARMTH_C[zone] for zone in ZONES]) + rng.normal(0.0, 0.15, len(ZONES))
         warmth *= rng.uniform(0.92, 1.08)
         self.warmth = warmth[zones].astype(np.float32)
@@ -177,7 +179,7 @@ class Scene:
                 settings.occupant_seed + 1009 * k,
                 settings.clothing,
                 Stage(
-                    near_m=0.95,
+                    near_m=1.0,
                     far_m=min(4.0, self.room.free_depth_m),
                     half_view=half_view,
                     half_width_m=self.room.half_width_m,
@@ -245,7 +247,9 @@ class Scene:
         faces = who.body.faces
         normals = vertex_normals(skin, faces)[faces].mean(1)
         centres = skin[faces].mean(1)
-        lit = light_on(self.room, centres.astype(np.float32), normals.astype(np.float32)) * self.room.exposure
+        lit = (
+            light_on(self.room, centres.astype(np.float32), normals.astype(np.float32)) * self.room.exposure * who.folds
+        )
         index = figure.face
         weight = visible.astype(np.float32)
         # light changes smoothly over a body, paint does not: the one is blurred over the triangles, the other not

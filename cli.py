@@ -152,7 +152,16 @@ def clips_show(clip: Path) -> Result:
     from .console import stages
 
     header = stages.show_clip(clip)
-    return header, "\n".join(f"{name}: {value}" for name, value in header.items())
+    return header, "\n".join(f"{name:<32}{value}" for name, value in _flat(header))
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(`outer.inner`, value) of every value in nested dictionaries."""
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @command("verify", "lrt clips verify clips/*", clips)
@@ -196,18 +205,35 @@ def clips_recover(clip: Path) -> Result:
 )
 @click.option("--weights", type=FILE, help="Weights for the Mask R-CNN, instead of its download.")
 @click.option("--frames", default=200, show_default=True, help="How many frames to find the person in.")
-def calibrate(clip: tuple[Path, ...], out: Path, masks: str, weights: Path | None, frames: int) -> Result:
+@click.option(
+    "--export-frames",
+    type=FOLDER,
+    help="Write the chosen frames there as 000000.png, 000001.png, ... and stop: to draw masks of the same names "
+    "elsewhere, then --masks DIR.",
+)
+def calibrate(clip: tuple[Path, ...], out: Path, export_frames: Path | None, frames: int, **source: Any) -> Result:
     """Fit the shift and the scale that lay the heatmap over the picture."""
     from .console import stages
     from .console.progress import progress_bar
 
+    if export_frames is not None:
+        result = stages.export_frames(clip, export_frames, frames)
+        return result, f"{result['frames']} frames in {result['out']}; draw masks, then --masks DIR"
     with progress_bar("finding people", "frames") as update:
-        result = stages.calibrate(clip, out, masks=masks, weights=weights, frames=frames, on_progress=update)
+        result = stages.calibrate(clip, out, frames=frames, on_progress=update, **source)
+    fitted = ", ".join(
+        f"{label} {result[name]:.1f} +- {result[f'{name}_sd']:.1f} {unit}"
+        for label, name, unit in (
+            ("tx", "tx", "px"),
+            ("ty", "ty", "px"),
+            ("one thermal pixel", "s", "px"),
+            ("offset", "offset_ms", "ms"),
+        )
+    )
     advice = f"\n{result['advice']}" if result["advice"] else ""
     return result, (
-        f"{result['verdict']}  tx {result['tx']:.1f} +- {result['tx_sd']:.1f} px, "
-        f"ty {result['ty']:.1f} +- {result['ty_sd']:.1f} px, "
-        f"one thermal pixel {result['s']:.2f} +- {result['s_sd']:.2f} px, overlap {result['overlap']:.2f}{advice}\n{result['calibration']}\n{result['picture']}"
+        f"{result['verdict']}  {fitted}, overlap {result['overlap']:.2f}{advice}\n"
+        f"{result['calibration']}\n{result['picture']}"
     )
 
 
@@ -244,7 +270,7 @@ def models() -> Result:
 @command("train", "lrt train datasets/kitchen --out runs/kitchen --preset authors")
 @click.argument("dataset", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
-@click.option("--model", help="Generator (see `lrt models`); the preset's own by default.")
+@click.option("--model", default="spade-sr-64", show_default=True, help="Generator: see `lrt models`.")
 @click.option(
     "--preset",
     default="authors",
@@ -254,6 +280,9 @@ def models() -> Result:
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and noise.")
+@click.option("--batch", type=click.IntRange(min=2), help="Pairs a step, instead of the preset's.")
+@click.option("--gan-steps", type=click.IntRange(min=1), help="Length of the GAN phase, instead of the preset's.")
+@click.option("--inversion-steps", type=click.IntRange(min=1), help="Length of the inversion phase, likewise.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
 def train(dataset: Path, out: Path, **options: Any) -> Result:
     """Train a generator from a dataset: the GAN phase, then the inversion encoder."""
@@ -263,7 +292,7 @@ def train(dataset: Path, out: Path, **options: Any) -> Result:
     with stop_on_signal() as stop, progress_bar("training", "steps") as update:
         result = stages.train(dataset, out, stop=stop, on_progress=update, **options)
     state = "finished" if result["finished"] else "stopped; go on with --resume"
-    return result, f"{result['run']}: step {result['step']}, {state}"
+    return result, f"{result['run']}: {result['gan_steps']} + {result['inversion_steps']} steps, {state}"
 
 
 @command("evaluate", "lrt evaluate runs/kitchen --data datasets/kitchen")

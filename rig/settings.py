@@ -138,7 +138,9 @@ def load_rig(choice: str | None, search: Sequence[Path] = ()) -> RigSettings:
         SettingsError: no such file, or something wrong in it: one line that names the file and the key.
     """
     if choice == TWIN:
-        return RigSettings(SensorSettings(kind=TWIN), CameraSettings(kind=TWIN), source=TWIN)
+        return RigSettings(
+            SensorSettings(kind=TWIN), CameraSettings(kind=TWIN, size=(640, 360), rate=15.0), source=TWIN
+        )
     if choice is not None:
         return _read(Path(choice))
     for folder in search:
@@ -179,11 +181,12 @@ def _open_twin(settings: RigSettings, scene: TwinScene, open_devices: ExitStack)
         clothing=scene.clothing,
         lighting=scene.lighting,
         occupants=scene.occupants,
-        seed_name=scene.seed_name,
+        name=scene.seed_name,
         size=settings.camera.size,
         rate=settings.camera.rate,
+        address=settings.sensor.address,
     )
-    open_devices.callback(twin.camera.close)
+    open_devices.callback(twin.close)
     thermal = open_devices.enter_context(AMG8833(clock=twin.clock, i2c=twin.i2c, address=settings.sensor.address))
     return Rig(thermal, twin.camera, twin.clock, settings, synthetic=True, truth=twin.truth())
 

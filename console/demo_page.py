@@ -1,0 +1,167 @@
+"""What the demo's page says and shows of each stage."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import stages
+from .page import Picture, Stage, draw_curves
+
+
+def describe(
+    out: Path,
+    took: dict[str, float],
+    recorded: Sequence[dict[str, Any]],
+    fit: dict[str, Any],
+    truth: dict[str, float],
+    built: dict[str, Any],
+    measured: dict[str, Any],
+    drawn: dict[str, Any],
+) -> list[Stage]:
+    """What the page says of each stage."""
+    frames = _draw_frames(out)
+    sheet = _draw_dataset(out)
+    curves = _draw_losses(out)
+    samples = max((out / "run/samples").glob("gan-*.png"))
+    return [
+        Stage(
+            "capture",
+            "Record",
+            "Twelve clips, five shirts in two lights, two of them twice. The real Adafruit driver read the registers of "
+            "an AMG8833 on a faked I2C bus, the twin's camera gave the frames, and both were stamped on one clock.",
+            "lrt capture --clip-id red-bright --clothing red --lighting bright --consent TWIN --rig twin",
+            took["capture"],
+            [
+                ("heatmaps", f"{sum(clip['heatmaps'] for clip in recorded):,}"),
+                ("images", f"{sum(clip['images'] for clip in recorded):,}"),
+                ("reads that tore and were read again", str(sum(clip["torn"] for clip in recorded))),
+                ("heatmaps missed, images dropped", f"{sum(clip['missed'] + clip['dropped'] for clip in recorded)}"),
+                ("pair error, median", f"{np.median([clip['pair_error_ms_p50'] for clip in recorded]):.1f} ms"),
+            ],
+            [Picture(frames, "One frame of a clip in each light, and the 8x8 heatmap that goes with it.")],
+        ),
+        Stage(
+            "calibrate",
+            "Calibrate",
+            "A small Mask R-CNN, trained on the twin and shipped with lrt, found the person in chosen frames, and the fit "
+            "laid the heat over those masks. On a real rig torchvision's own Mask R-CNN finds the person.",
+            "lrt calibrate clips/* --masks small --out calibration.json",
+            took["calibrate"],
+            [
+                ("tx", f"{fit['tx']:.1f} +- {fit['tx_sd']:.1f} px (true {truth['tx']:.1f})"),
+                ("ty", f"{fit['ty']:.1f} +- {fit['ty_sd']:.1f} px (true {truth['ty']:.1f})"),
+                ("one thermal pixel", f"{fit['s']:.2f} +- {fit['s_sd']:.2f} px (true {truth['s']:.2f})"),
+                ("overlap of warm region and person", f"{fit['overlap']:.2f}"),
+                ("verdict", f"{fit['verdict']} {fit['advice']}"),
+            ],
+            [Picture(Path(fit["picture"]), "Heat over the image, before and after the fit.")],
+        ),
+        Stage(
+            "build-dataset",
+            "Build the dataset",
+            "Image and heatmap cut to the view that both share, 64x40 and 8x5 as in the paper, paired, tagged and split "
+            "by clip. It opens with datasets.load_dataset.",
+            "lrt build-dataset clips/* --calibration calibration.json --out dataset",
+            took["build-dataset"],
+            [
+                ("pairs", f"{built['pairs']:,}"),
+                *((f"in the {name} split", f"{count:,}") for name, count in built["splits"].items()),
+                *((f"left out: {reason}", f"{count:,}") for reason, count in built["left_out"].items()),
+            ],
+            [Picture(sheet, "Pairs of each clip: the picture, and the heat that the network will see.")],
+        ),
+        Stage(
+            "train",
+            "Train",
+            "SPADE-SR in its smallest form, about a minute on two cores. The published network has 12.9 million weights; "
+            "--preset authors trains it, on a GPU.",
+            "lrt train dataset --out run --preset smoke",
+            took["train"],
+            (),
+            [
+                Picture(
+                    curves, "Losses of the GAN phase: how well D tells real from drawn, and how well it reads the heat."
+                ),
+                Picture(
+                    samples, "From the top: heat, the real image, D's reading of it, the drawn image, D's reading."
+                ),
+            ],
+        ),
+        Stage(
+            "evaluate",
+            "Measure",
+            "On the two clips kept from training: one source picture gives the code, every heatmap of the clip is drawn "
+            "with it, and the mean absolute error is taken; ten times over.",
+            "lrt evaluate run --data dataset --split test",
+            took["evaluate"],
+            [
+                ("reconstruction error, 0..1", f"{measured['mae']:.4f}"),
+                ("heat-image correlation of drawn pictures", f"{measured['heat_image_correlation']:.2f}"),
+                ("the same of real pictures: the ceiling", f"{measured['heat_image_correlation_real']:.2f}"),
+            ],
+            [
+                Picture(path, path.stem.replace("-", " ").capitalize() + ".")
+                for path in sorted((out / "run/evaluation").glob("*.png"))
+            ],
+        ),
+        Stage(
+            "synthesise",
+            "Draw from heat alone",
+            "A clip the network never saw, drawn from its heatmaps and one source picture that lends clothing and light. "
+            "The clip's own images stayed closed.",
+            "lrt synthesise run --heatmaps clips/blue-bright-2 --source source.png --out drawn",
+            took["synthesise"],
+            [("pictures", str(drawn["pictures"]))],
+            [
+                Picture(Path(drawn["source"]), "The source picture."),
+                Picture(Path(drawn["video"]), "Heat, and the picture drawn from it."),
+            ],
+        ),
+    ]
+
+
+def _draw_frames(out: Path) -> Path:
+    """A frame of six clips with its heatmap below, where someone is well in view."""
+    import cv2
+
+    from ..calibration.geometry import GRID
+    from ..dataset.show import colour_heat
+    from ..rig.clip import open_clip
+
+    tiles = []
+    for clip_id in ("white-bright", "red-dim", "green-bright", "blue-dim", "black-bright", "white-dim"):
+        clip = open_clip(out / "clips" / clip_id)
+        heat, image, _ = clip.pair_index(stages.PAIR_GAP_MS)
+        celsius = clip.oriented(np.stack([heatmap.celsius for heatmap in clip.heatmaps()]))[heat]
+        shown = int(np.argmax(np.percentile(celsius, 90, axis=(1, 2)) - np.median(celsius, axis=(1, 2))))
+        picture = cv2.resize(clip.image(int(image[shown])).pixels, (320, 180), interpolation=cv2.INTER_AREA)
+        grid = cv2.resize(colour_heat(celsius[shown]), (180, 180), interpolation=cv2.INTER_NEAREST)
+        assert celsius.shape[1:] == (GRID, GRID)
+        tiles.append(np.hstack([picture, grid]))
+    path = out / "frames.png"
+    stages.write_image(path, np.vstack([np.hstack(tiles[row : row + 2]) for row in range(0, len(tiles), 2)]))
+    return path
+
+
+def _draw_dataset(out: Path) -> Path:
+    from ..dataset.load import load_pairs
+    from ..dataset.show import draw_contact_sheet
+
+    path = out / "dataset.png"
+    stages.write_image(path, draw_contact_sheet(load_pairs(out / "dataset", "train")))
+    return path
+
+
+def _draw_losses(out: Path) -> Path:
+    lines = [json.loads(line) for line in (out / "run/metrics.jsonl").read_text().splitlines()]
+    gan = [line for line in lines if line["phase"] == "gan"]
+    curves = {
+        name.replace("_", " "): [(line["step"], line["metrics"][name]) for line in gan]
+        for name in list(gan[0]["metrics"])[:5]
+    }
+    path = out / "losses.svg"
+    draw_curves(path, curves, "step", "loss")
+    return path

@@ -33,8 +33,8 @@ class Batches:
 
     def order(self, seed: int, phase: str, epoch: int) -> Tensor:
         """(N,) int64, the shuffle of one epoch: a function of its arguments, so that a resumed run finds it again."""
-        generator = torch.Generator().manual_seed((seed << 32) + 2 * epoch + (phase == "inversion"))
-        return torch.randperm(len(self), generator=generator)
+        shuffle = np.random.default_rng([seed, phase == "inversion", epoch])  # torch's seeds count in 32 bits only
+        return torch.from_numpy(shuffle.permutation(len(self)))
 
 
 def to_network(images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Recording, from a bus of registers and a camera to a clip on disk."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from lrt.rig import recorder
 from lrt.rig.clip import ClipError, ClipWriter, open_clip, recover_clip, verify_clip
 from lrt.rig.recorder import record
 from lrt.rig.records import RigError
-from lrt.rig.settings import Rig, load_rig
+from lrt.rig.settings import Rig, TwinScene, load_rig, open_rig
 from lrt.rig.sources import SourceEnded
 from lrt.rig.thermal.amg8833 import AMG8833
 from lrt.rig.timing.clock import SystemClock
@@ -180,3 +181,19 @@ def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, scene
     assert 33 <= done.images <= 38
     assert done.dropped == 0
     assert verify_clip(tmp_path / "walk-01").problems == ()
+
+
+def test_the_twin_is_recorded_like_any_rig_and_says_that_it_is_one(tmp_path, header):
+    settings = load_rig("twin")
+    with open_rig(settings, TwinScene("red", "dim", 1, seed_name="walk-01")) as opened:
+        header = replace(header, rig=settings.as_dict(), synthetic=opened.synthetic, twin=opened.truth)
+        with ClipWriter(tmp_path, header, opened.clock) as writer:
+            done = record(opened, writer, 2, threading.Event())
+    assert 18 <= done.heatmaps <= 20
+    assert done.pair_error_ms_p95 < 1000 / settings.camera.rate / 2 + 1
+    clip = open_clip(tmp_path / "walk-01")
+    assert clip.header.synthetic
+    assert clip.header.twin is not None
+    assert clip.header.twin["s"] == pytest.approx(62, abs=4)  # pixels of the image to a thermal pixel
+    assert clip.header.image_size == settings.camera.size
+    assert 15 < np.median([heatmap.celsius for heatmap in clip.heatmaps()]) < 30

@@ -222,7 +222,7 @@ def calibrate(clip: tuple[Path, ...], out: Path, export_frames: Path | None, fra
     with progress_bar("finding people", "frames") as update:
         result = stages.calibrate(clip, out, frames=frames, on_progress=update, **source)
     fitted = ", ".join(
-        f"{label} {result[name]:.1f} +- {result[f'{name}_sd']:.1f} {unit}"
+        f"{label} {result[name]:.1f} {unit} ({_spread(result[f'{name}_sd'])})"
         for label, name, unit in (
             ("tx", "tx", "px"),
             ("ty", "ty", "px"),
@@ -235,6 +235,11 @@ def calibrate(clip: tuple[Path, ...], out: Path, export_frames: Path | None, fra
         f"{result['verdict']}  {fitted}, overlap {result['overlap']:.2f}{advice}\n"
         f"{result['calibration']}\n{result['picture']}"
     )
+
+
+def _spread(sd: float | None) -> str:
+    """One standard deviation, or that it is not known: the recording was too short to tell."""
+    return "+- unknown" if sd is None else f"+- {sd:.1f}"
 
 
 @command("build-dataset", "lrt build-dataset clips/* --calibration calibration.json --out datasets/kitchen")

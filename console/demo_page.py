@@ -30,8 +30,8 @@ def describe(
         Stage(
             "capture",
             "Record",
-            "Twelve clips, five shirts in two lights, two of them twice. The real Adafruit driver read the registers of "
-            "an AMG8833 on a faked I2C bus, the twin's camera gave the frames, and both were stamped on one clock.",
+            "Twelve clips, five shirts in two lights, two of them twice. The real Adafruit driver read the registers "
+            "of an AMG8833 on a faked I2C bus, the twin's camera gave the frames, and both were stamped on one clock.",
             "lrt capture --clip-id red-bright --clothing red --lighting bright --consent TWIN --rig twin",
             took["capture"],
             [
@@ -46,8 +46,8 @@ def describe(
         Stage(
             "calibrate",
             "Calibrate",
-            "A small Mask R-CNN, trained on the twin and shipped with lrt, found the person in chosen frames, and the fit "
-            "laid the heat over those masks. On a real rig torchvision's own Mask R-CNN finds the person.",
+            "A small Mask R-CNN, trained on the twin and shipped with lrt, found the person in chosen frames, and the "
+            "fit laid the heat over those masks. On a real rig torchvision's own Mask R-CNN finds the person.",
             "lrt calibrate clips/* --masks small --out calibration.json",
             took["calibrate"],
             [
@@ -62,8 +62,8 @@ def describe(
         Stage(
             "build-dataset",
             "Build the dataset",
-            "Image and heatmap cut to the view that both share, 64x40 and 8x5 as in the paper, paired, tagged and split "
-            "by clip. It opens with datasets.load_dataset.",
+            "Image and heatmap cut to the view that both share, 64x40 and 8x5 as in the paper, paired, tagged and "
+            "split by clip. It opens with datasets.load_dataset.",
             "lrt build-dataset clips/* --calibration calibration.json --out dataset",
             took["build-dataset"],
             [
@@ -76,8 +76,8 @@ def describe(
         Stage(
             "train",
             "Train",
-            "SPADE-SR in its smallest form, about a minute on two cores. The published network has 12.9 million weights; "
-            "--preset authors trains it, on a GPU.",
+            "SPADE-SR in its smallest form, about a minute on two cores. The published network has 12.9 million "
+            "weights; --preset authors trains it, on a GPU.",
             "lrt train dataset --out run --preset smoke",
             took["train"],
             (),
@@ -93,8 +93,8 @@ def describe(
         Stage(
             "evaluate",
             "Measure",
-            "On the two clips kept from training: one source picture gives the code, every heatmap of the clip is drawn "
-            "with it, and the mean absolute error is taken; ten times over.",
+            "On the two clips kept from training: one source picture gives the code, every heatmap of the clip is "
+            "drawn with it, and the mean absolute error is taken; ten times over.",
             "lrt evaluate run --data dataset --split test",
             took["evaluate"],
             [
@@ -110,8 +110,8 @@ def describe(
         Stage(
             "synthesise",
             "Draw from heat alone",
-            "A clip the network never saw, drawn from its heatmaps and one source picture that lends clothing and light. "
-            "The clip's own images stayed closed.",
+            "A clip the network never saw, drawn from its heatmaps and one source picture that lends clothing and "
+            "light. The clip's own images stayed closed.",
             "lrt synthesise run --heatmaps clips/blue-bright-2 --source source.png --out drawn",
             took["synthesise"],
             [("pictures", str(drawn["pictures"]))],

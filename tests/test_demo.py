@@ -1,0 +1,81 @@
+"""`lrt demo`: what the whole way must reach on the twin, at its ordinary length."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrt.console.demo import run_demo
+from lrt.rig.clip import open_clip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The demo's figures, and its folder."""
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    return run_demo(out, 20.0, replace=False, say=lambda _: None), out
+
+
+def test_calibration_is_within_a_tenth_of_a_thermal_pixel_of_the_truth(demo):
+    result, _ = demo
+
+    assert result["calibration_error_px"] <= 0.1 * 62
+    assert result["calibration_error_share"] <= 0.1
+    assert result["scale_error_share"] <= 0.04
+
+
+def test_every_heatmap_has_its_picture_within_half_a_frame(demo):
+    result, _ = demo
+
+    assert result["pairs"] >= 12 * 20 * 9.5
+    assert result["pair_error_ms_p95"] <= 1000 / 15 / 2
+
+
+def test_the_drawn_person_is_where_the_heat_is(demo):
+    result, _ = demo
+
+    assert result["heat_image_correlation"] > 0.4
+    assert result["heat_image_correlation"] <= result["heat_image_correlation_real"] + 0.05
+    assert 0 < result["mae"] < 0.2
+
+
+def test_result_is_plain_json_with_every_stage_timed(demo):
+    result, out = demo
+
+    assert json.loads((out / "demo.json").read_text()) == json.loads(json.dumps(result))
+    stages = {"capture", "calibrate", "build-dataset", "train", "evaluate", "synthesise"}
+    assert set(result["seconds"]) == stages
+    assert all(seconds > 0 for seconds in result["seconds"].values())
+
+
+def test_the_page_shows_every_stage_and_needs_nothing_else(demo):
+    result, _ = demo
+    html = Path(result["report"]).read_text()
+
+    assert re.findall(r'<section id="([\w-]+)"', html) == list(result["seconds"])
+    assert "digital twin" in html
+    assert html.count("data:image/") >= 7
+    assert "data:video/webm" in html
+    assert not re.search(r'(?:src|href)="(?!data:)', html)
+
+
+def test_whatever_the_twin_made_says_so(demo):
+    _, out = demo
+
+    assert all(open_clip(clip).header.synthetic for clip in (out / "clips").iterdir())
+    assert json.loads((out / "calibration.json").read_text())["synthetic"] is True
+    assert "twin" in (out / "dataset/README.md").read_text()
+    assert json.loads((out / "run/config.json").read_text())["synthetic"] is True
+
+
+def test_drawing_from_heat_opens_no_image_of_the_clip(demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from lrt.console import stages
+    from lrt.rig.clip import read
+
+    _, out = demo
+    monkeypatch.setattr(read.Clip, "image", lambda *_: pytest.fail("an image of the clip was opened"))
+
+    drawn = stages.synthesise(out / "run", out / "clips/red-dim-2", out / "source.png", tmp_path / "drawn")
+    assert drawn["pictures"] > 150

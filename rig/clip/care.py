@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import FINISHED, HEADER_NAME, LOG_NAME, PARTIAL, RECOVERED, ClipError, ClipHeader
-from .log import EVENTS, RGB, THERMAL, Entry, LogWriter, decode_heatmap, decode_pixels, read_data, read_index
+from .compressed import decode_pixels
+from .header import FINISHED, HEADER_NAME, LOG_NAME, PARTIAL, RECORDING, RECOVERED, ClipError, ClipHeader
+from .log import EVENTS, RGB, THERMAL, Entry, LogWriter, decode_heatmap, is_being_written, read_data, read_index
 from .read import count_entries
 from .write import rename_durably
 
@@ -20,7 +21,7 @@ class ClipSummary:
     """A clip in a list.
 
     Attributes:
-        state: `finished`, `recovered`, `cut`, or `unreadable`.
+        state: `finished`, `recovered`, `recording` (at this moment), `cut`, or `unreadable`.
         seconds: from its start to its stop; None if that is not known.
     """
 
@@ -90,7 +91,9 @@ def verify_clip(folder: Path) -> ClipReport:
         raise ClipError(f"clip {folder.name}: {LOG_NAME} is missing; restore a copy")
     index = read_index(log)
     problems = []
-    if header.state not in (FINISHED, RECOVERED):
+    if header.state not in (FINISHED, RECOVERED) and is_being_written(log):
+        problems.append("It is being recorded at this moment.")
+    elif header.state not in (FINISHED, RECOVERED):
         problems.append(f"The recording was cut short; `lrt clips recover {folder}` mends it.")
     else:
         if index.problem is not None:
@@ -124,6 +127,8 @@ def recover_clip(folder: Path) -> ClipReport:
     if target != folder and target.exists():
         raise ClipError(f"clip {target.name} is in {target.parent} already; move one of the two away")
     try:
+        if is_being_written(log):
+            raise ClipError(f"clip {target.name} is being recorded at this moment; stop the recording first")
         index = read_index(log)
         if index.problem is None and header.state in (FINISHED, RECOVERED) and target == folder:
             raise ClipError(f"clip {folder.name} is whole; there is nothing to recover")
@@ -149,6 +154,7 @@ def recover_clip(folder: Path) -> ClipReport:
         if target != folder:
             rename_durably(folder, target)
     except OSError as error:
+        mended.unlink(missing_ok=True)
         raise ClipError(f"clip {folder.name} could not be recovered: {error.strerror or error}") from error
     problems = [f"{lost[0].upper()}{lost[1:]}."] if index.problem is not None else []
     return _report(target, header, read_index(target / LOG_NAME).entries, problems)
@@ -182,7 +188,7 @@ def _summarise(folder: Path) -> ClipSummary:
     return ClipSummary(
         folder,
         header.clip_id,
-        header.state if header.state in (FINISHED, RECOVERED) else "cut",
+        _state(folder, header),
         header.clothing,
         header.lighting,
         header.occupants,
@@ -192,6 +198,12 @@ def _summarise(folder: Path) -> ClipSummary:
         seconds,
         size,
     )
+
+
+def _state(folder: Path, header: ClipHeader) -> str:
+    if header.state in (FINISHED, RECOVERED):
+        return header.state
+    return RECORDING if (folder / LOG_NAME).is_file() and is_being_written(folder / LOG_NAME) else "cut"
 
 
 def _report(folder: Path, header: ClipHeader, entries: list[Entry], problems: list[str]) -> ClipReport:

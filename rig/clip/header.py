@@ -37,7 +37,9 @@ def read_clocks(clock: Clock) -> dict[str, int]:
         `mono_ns` (the rig's: CLOCK_MONOTONIC, or the twin's own), `boot_ns`, `real_ns`.
     """
     mono_ns = clock.now_ns()
-    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) if isinstance(clock, SystemClock) else mono_ns
+    boot_ns = mono_ns
+    if isinstance(clock, SystemClock) and hasattr(time, "CLOCK_BOOTTIME"):  # Linux has it
+        boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     return {"mono_ns": mono_ns, "boot_ns": boot_ns, "real_ns": time.time_ns()}
 
 
@@ -95,6 +97,9 @@ class ClipHeader:
             ClipError: the folder or file is missing, or it is not the header of a clip, or of a later layout.
         """
         path = folder / HEADER_NAME
+        partial = folder.with_name(folder.name + PARTIAL)
+        if not folder.is_dir() and partial.is_dir():
+            raise ClipError(f"clip {folder.name} was cut short while recording; `lrt clips recover {partial}` mends it")
         if not folder.is_dir():
             raise ClipError(f"clip {folder} is not there; `lrt clips list` shows what is")
         try:

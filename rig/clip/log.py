@@ -1,25 +1,26 @@
 """A clip's messages in an MCAP file: /rgb, /thermal and /events, readable by any MCAP viewer.
 
-    /rgb      protobuf  foxglove.CompressedImage   JPEG, quality 90: 0.9 ms a frame, 87 MB a minute at 640x480
+    /rgb      protobuf  foxglove.CompressedImage   JPEG, quality 90: about 80 MB a minute at 640x480 and 30/s
     /thermal  json      lrt.Heatmap                raw quarter-degrees and the stamps' bounds
     /events   json      lrt.Event
 
-Protobuf for the images because JSON would hold them as base64, a third larger; two dozen bytes of it are encoded by
-hand below rather than by a dependency. log_time and publish_time are our monotonic stamps. Chunks of at most 256 KiB
-or one second, not compressed (JPEG is already), each with its CRC, and one CRC over the whole data section.
+Protobuf for the images because JSON would hold them as base64, a third larger. log_time and publish_time are our
+monotonic stamps. Chunks of at most 256 KiB or one second, not compressed (JPEG is already), each with its CRC, and one
+CRC over the whole data section.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
@@ -27,12 +28,12 @@ from mcap.records import Channel, Chunk, DataEnd
 from mcap.stream_reader import StreamReader
 from mcap.writer import CompressionType, Writer
 
-from ..records import SENSOR_SHAPE, Event, Heatmap, Image
+from ..records import SENSOR_SHAPE, Event, Heatmap
+from .compressed import DESCRIPTOR
 
-RGB, THERMAL, EVENTS = "/rgb", "/thermal", "/events"
+RGB, THERMAL, EVENTS = TOPICS = ("/rgb", "/thermal", "/events")
 _CHUNK_BYTES = 256 * 1024
-_JPEG_QUALITY = 90
-_SECOND_NS = 1_000_000_000
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the other
 
 _MESSAGE_OPCODE, _CHANNEL_OPCODE = 0x05, 0x04
 _RECORD = struct.Struct("<BQ")  # opcode, length
@@ -75,7 +76,7 @@ class LogWriter:
             enable_data_crcs=True,
         )
         self._mcap.start(profile="", library="lrt")
-        image = self._mcap.register_schema("foxglove.CompressedImage", "protobuf", _IMAGE_DESCRIPTOR)
+        image = self._mcap.register_schema("foxglove.CompressedImage", "protobuf", DESCRIPTOR)
         self._channels = {RGB: self._mcap.register_channel(RGB, "protobuf", image)}
         for topic, name, schema in ((THERMAL, "lrt.Heatmap", _HEATMAP_SCHEMA), (EVENTS, "lrt.Event", _EVENT_SCHEMA)):
             number = self._mcap.register_schema(name, "jsonschema", _json(schema))
@@ -88,7 +89,7 @@ class LogWriter:
     def sync(self) -> None:
         """Close the open chunk and have the disk hold all of it."""
         self._mcap.flush()
-        os.fdatasync(self._file.fileno())
+        _sync_data(self._file.fileno())
 
     def finish(self) -> str:
         """Write the index, have the disk hold the file and close it.
@@ -103,8 +104,9 @@ class LogWriter:
         return self._file.sha256.hexdigest()
 
     def abandon(self) -> None:
-        """Close the file as it is: its whole chunks can be recovered."""
-        self._file.close()
+        """Close the file as it is, on a full disk too: its whole chunks can be recovered."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class _HashedFile:
@@ -112,6 +114,7 @@ class _HashedFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # for `is_being_written`; the kernel lets go of it, whatever happens
         self.sha256 = hashlib.sha256()
         self.flush, self.tell, self.fileno, self.close = (
             self._file.flush,
@@ -123,6 +126,16 @@ class _HashedFile:
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
         return self._file.write(data)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a running `LogWriter`, of any process, holds the file."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -192,7 +205,8 @@ def _chunk_entries(chunk: bytes, start: int, topics: dict[int, str]) -> list[Ent
         elif opcode == _MESSAGE_OPCODE:
             channel_id, sequence, time_ns, _ = _MESSAGE.unpack_from(chunk, at)
             data_at, data_length = start + at + _MESSAGE.size, length - _MESSAGE.size
-            entries.append(Entry(topics.get(channel_id, ""), time_ns, sequence, data_at, data_length))
+            if (topic := topics.get(channel_id)) in TOPICS:
+                entries.append(Entry(topic, time_ns, sequence, data_at, data_length))
         at += length
     return entries
 
@@ -234,96 +248,5 @@ def decode_event(data: bytes) -> Event:
     return Event(**json.loads(data))
 
 
-def encode_image(image: Image) -> bytes:
-    """Protobuf foxglove.CompressedImage holding a JPEG of quality 90."""
-    bgr = cv2.cvtColor(image.pixels, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    seconds, nanoseconds = divmod(image.timestamp_ns, _SECOND_NS)
-    stamp = _field(1, seconds) + _field(2, nanoseconds)
-    return _field(1, stamp) + _field(4, b"camera") + _field(3, b"jpeg") + _field(2, jpeg.tobytes())
-
-
-def decode_pixels(data: bytes) -> np.ndarray:
-    """The image in a foxglove.CompressedImage: uint8 (H, W, 3), RGB.
-
-    Raises:
-        ValueError: it holds no image that OpenCV can read.
-    """
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        value, at = _read_varint(data, at)  # of field 2, as of every field but integers: a length
-        if tag == (2 << 3 | 2):
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8, value, at), cv2.IMREAD_COLOR)
-            if bgr is not None:
-                return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            break
-        at += value if tag & 7 == 2 else 0
-    raise ValueError("the message holds no image")
-
-
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, the top bit set on all but the last."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """A protobuf field: wire type 0 (an integer) or 2 (a length and bytes)."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _describe(name: bytes, *fields: tuple[bytes, int, int, bytes]) -> bytes:
-    """A DescriptorProto: the message's name, then name, number, type and type name of its fields."""
-    described = b"".join(
-        _field(2, _field(1, field) + _field(3, number) + _field(4, 1) + _field(5, kind) + (of and _field(6, of)))
-        for field, number, kind, of in fields
-    )
-    return _field(1, name) + described
-
-
-# FileDescriptorSet of google/protobuf/timestamp.proto and foxglove/CompressedImage.proto: what an MCAP file must carry
-# so that a reader knows the message. Types: 3 int64, 5 int32, 9 string, 11 message, 12 bytes.
-_TIMESTAMP_FILE = (
-    _field(1, b"google/protobuf/timestamp.proto")
-    + _field(2, b"google.protobuf")
-    + _field(4, _describe(b"Timestamp", (b"seconds", 1, 3, b""), (b"nanos", 2, 5, b"")))
-    + _field(12, b"proto3")
-)
-_IMAGE_FILE = (
-    _field(1, b"foxglove/CompressedImage.proto")
-    + _field(2, b"foxglove")
-    + _field(3, b"google/protobuf/timestamp.proto")
-    + _field(
-        4,
-        _describe(
-            b"CompressedImage",
-            (b"timestamp", 1, 11, b".google.protobuf.Timestamp"),
-            (b"frame_id", 4, 9, b""),
-            (b"data", 2, 12, b""),
-            (b"format", 3, 9, b""),
-        ),
-    )
-    + _field(12, b"proto3")
-)
-_IMAGE_DESCRIPTOR = _field(1, _TIMESTAMP_FILE) + _field(1, _IMAGE_FILE)

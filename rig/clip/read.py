@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from ..records import Event, Heatmap, Image, Pair
 from ..timing.pairing import pair_nearest
 from ..timing.stamps import fit_stamps
+from .compressed import decode_pixels
 from .header import FINISHED, HEADER_NAME, LOG_NAME, RECOVERED, ClipError, ClipHeader
-from .log import EVENTS, RGB, THERMAL, Entry, decode_event, decode_heatmap, decode_pixels, read_data, read_index
+from .log import EVENTS, RGB, THERMAL, Entry, decode_event, decode_heatmap, read_data, read_index
 
 _MS_NS = 1_000_000
 
@@ -112,24 +112,6 @@ class Clip:
         """Of clip.mcap, hexadecimal, as the header has it."""
         return self.header.sha256 or ""
 
-    @classmethod
-    def open(cls, folder: Path) -> Self:
-        """See `open_clip`."""
-        header = ClipHeader.read(folder)
-        name = f"clip {folder.name}"
-        if header.state not in (FINISHED, RECOVERED):
-            raise ClipError(f"{name} was cut short while recording; `lrt clips recover {folder}` mends it")
-        try:
-            index = read_index(folder / LOG_NAME)
-        except OSError as error:
-            raise ClipError(f"{name}: {LOG_NAME} cannot be read ({error.strerror})") from error
-        if index.problem is not None:
-            raise ClipError(f"{name}: {LOG_NAME} is damaged: {index.problem}; `lrt clips recover {folder}`")
-        found = count_entries(index.entries)
-        if found != header.counts:
-            raise ClipError(f"{name}: {LOG_NAME} holds {found}, {HEADER_NAME} says {header.counts}; restore a copy")
-        return cls(folder, header, index.entries)
-
 
 def open_clip(folder: Path) -> Clip:
     """The clip in a folder, read once from end to end and found whole.
@@ -137,7 +119,21 @@ def open_clip(folder: Path) -> Clip:
     Raises:
         ClipError: it is missing, cut, damaged, or no clip; one line that says what to do.
     """
-    return Clip.open(Path(folder))
+    folder = Path(folder)
+    header = ClipHeader.read(folder)
+    name = f"clip {folder.name}"
+    if header.state not in (FINISHED, RECOVERED):
+        raise ClipError(f"{name} was cut short while recording; `lrt clips recover {folder}` mends it")
+    try:
+        index = read_index(folder / LOG_NAME)
+    except OSError as error:
+        raise ClipError(f"{name}: {LOG_NAME} cannot be read ({error.strerror})") from error
+    if index.problem is not None:
+        raise ClipError(f"{name}: {LOG_NAME} is damaged: {index.problem}; `lrt clips recover {folder}`")
+    found = count_entries(index.entries)
+    if found != header.counts:
+        raise ClipError(f"{name}: {LOG_NAME} holds {found}, {HEADER_NAME} says {header.counts}; restore a copy")
+    return Clip(folder, header, index.entries)
 
 
 def orient(celsius: np.ndarray, rotation: int, mirror: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ clips/<clip-id>/            once finished: the same two, renamed in one step
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,9 @@ from typing import Self
 from ... import LrtError
 from ..records import Event, Heatmap, Image
 from ..timing.clock import SECOND_NS, Clock
+from .compressed import encode_image
 from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader, read_clocks
-from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap, encode_image
+from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap
 
 _SYNC_NS = SECOND_NS  # of recording that a power cut may cost
 
@@ -58,6 +60,7 @@ class ClipWriter:
             raise ClipError(f"clip {header.clip_id} cannot be written in {root}: {error.strerror}") from error
         self._synced_ns = clock.now_ns()
         self._open = True
+        self._disk_failed = False
 
     def write_heatmap(self, heatmap: Heatmap) -> None:
         """Add a heatmap.
@@ -118,6 +121,7 @@ class ClipWriter:
             header.write(self._partial)
             rename_durably(self._partial, self.folder)
         except OSError as error:
+            self._log.abandon()
             raise self._refused(error) from error
         return header
 
@@ -141,12 +145,10 @@ class ClipWriter:
             self.finish(str(error))
         else:
             self._open = False
-            try:
-                self._log.sync()
-            except OSError:
-                pass  # the disk is what failed: what it holds already can be recovered
-            finally:
-                self._log.abandon()
+            if not self._disk_failed:  # else half a chunk may be in the file already, and more would not mend it
+                with suppress(OSError):
+                    self._log.sync()
+            self._log.abandon()
 
     def _write(self, topic: str, time_ns: int, sequence: int, data: bytes) -> None:
         try:
@@ -157,6 +159,7 @@ class ClipWriter:
             self.sync()
 
     def _refused(self, error: OSError) -> ClipError:
+        self._disk_failed = True
         return ClipError(
             f"clip {self._header.clip_id} could not be written on: {error.strerror or error}; what was recorded stays "
             f"in {self._partial}: make room, then `lrt clips recover {self._partial}`"

@@ -1,7 +1,7 @@
 """The AMG8833 on an I2C bus: Adafruit's driver to set it up, one block read a poll to read it.
 
 The sensor has no data-ready line and no latch: a read that meets the 10 Hz update mixes two frames. So its
-pixels are read whole at 40 Hz in one transaction, a change of any byte means a new frame (noise changes some pixel
+pixels are read whole every 23 ms in one transaction, a change of any byte means a new frame (noise changes some pixel
 in every frame), and the read is repeated until two agree, which a torn one never does.
 
     register  what                                      as it is used here

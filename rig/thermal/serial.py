@@ -20,6 +20,7 @@ _RANGE_C = (-20.0, 100.0)  # the datasheet's 0..80 and what a sensor at fault ha
 _PRINT_C = 0.0051  # Arduino's print(float) gives two digits: 25.0625 is printed 25.06
 _LONGEST_LINE = 4096  # bytes; more without an end of line is not this sketch
 _BITS_A_BYTE = 10  # start, eight, stop
+_BOOT_NS = 5 * SECOND_NS  # opening the port resets an Arduino: its loader and the sketch's set-up take some seconds
 
 
 class SerialSensor:
@@ -49,7 +50,8 @@ class SerialSensor:
         self._buffer = b""
         self._synchronised = False  # the first line is met somewhere in its middle
         self._sequence = 0
-        self._heard_ns = self.warm_ns = clock.now_ns()  # the board's power-up is not known to us
+        self.warm_ns = clock.now_ns()  # the board's power-up is not known to us
+        self._heard_ns = self.warm_ns + _BOOT_NS
         self._faults: list[str] = []
         self.damaged_lines = 0
 
@@ -61,7 +63,7 @@ class SerialSensor:
             of when the sensor made the frame. A damaged line is dropped and its sequence number left out.
 
         Raises:
-            RigError: the port was unplugged, or no whole line came for 3 s.
+            RigError: the port was unplugged, or no whole line came for 3 s (at first 8 s).
         """
         try:
             self._buffer += self._port.read(max(1, self._port.in_waiting))

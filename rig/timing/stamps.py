@@ -1,7 +1,8 @@
 """Stamps that are truer than the polls they came from.
 
 The sensor makes its frames by its own steady clock, so frame n stands at a + b n. A poll says only that the frame
-changed between two reads, some 25 ms apart; a line through half a minute of such bounds says when to about 1 ms.
+changed between two reads, some 20 ms apart; a line through half a minute of such bounds says when to half a
+millisecond (bench/rig.py).
 """
 
 import numpy as np

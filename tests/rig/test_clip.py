@@ -1,7 +1,7 @@
 """A clip on disk: what goes in comes out, and a cut costs a second."""
 
 import json
-import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 
-from lrt.rig.clip import ClipError, ClipWriter, list_clips, open_clip, orient, recover_clip, verify_clip
+from lrt.rig.clip import ClipError, ClipWriter, list_clips, log, open_clip, orient, recover_clip, verify_clip
 from lrt.rig.records import Event, Heatmap, RigError
 
 
@@ -38,8 +38,8 @@ def cut_clip(tmp_path, header, clock, scene, write_timeline):
     writer = ClipWriter(tmp_path, header, clock)
     write_timeline(writer, clock, records)
     writer.sync()
-    yield tmp_path / "walk-01.partial"
-    writer._log.abandon()
+    writer._log.abandon()  # as the kernel does for a killed process
+    return tmp_path / "walk-01.partial"
 
 
 def test_a_clip_gives_back_what_was_written(record_clip):
@@ -199,16 +199,46 @@ def test_a_full_disk_keeps_what_was_recorded(tmp_path, header, clock, scene, wri
     with pytest.raises(ClipError, match=r"No space left on device.*lrt clips recover"):  # noqa: SIM117, PT012
         with ClipWriter(tmp_path, header, clock) as writer:
             write_timeline(writer, clock, scene.timeline(2.0, clock.now_ns()))
-            monkeypatch.setattr(os, "fdatasync", full)
+            monkeypatch.setattr(log, "_sync_data", full)
             write_timeline(writer, clock, scene.timeline(2.0, clock.now_ns()))
     monkeypatch.undo()
     assert recover_clip(tmp_path / "walk-01.partial").heatmaps >= 20
 
 
+def test_a_disk_that_takes_half_a_chunk_keeps_every_chunk_before_it(
+    tmp_path, header, clock, make_scene, write_timeline
+):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    scene = make_scene(size=(320, 240))
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (700_000, hard)
+    )  # the kernel cuts a write short there, as at a disk's end
+    try:
+        with pytest.raises(ClipError, match="lrt clips recover"), ClipWriter(tmp_path, header, clock) as writer:  # noqa: PT012
+            for second in range(30):
+                write_timeline(writer, clock, scene.timeline(1.0, (second + 1) * 10**9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    written = (tmp_path / "walk-01.partial/clip.mcap").stat().st_size
+    assert 400_000 < written <= 700_000
+    assert recover_clip(tmp_path / "walk-01.partial").bytes > written - 300_000
+
+
+def test_a_clip_that_is_being_recorded_is_left_alone(tmp_path, header, clock, scene, write_timeline):
+    with ClipWriter(tmp_path, header, clock) as writer:
+        write_timeline(writer, clock, scene.timeline(2.0, clock.now_ns()))
+        assert [clip.state for clip in list_clips(tmp_path)] == ["recording"]
+        with pytest.raises(ClipError, match="being recorded at this moment"):
+            recover_clip(tmp_path / "walk-01.partial")
+        assert verify_clip(tmp_path / "walk-01.partial").problems == ("It is being recorded at this moment.",)
+    assert len(open_clip(tmp_path / "walk-01").heatmaps()) == 20
+
+
 def test_a_cut_clip_is_listed_refused_and_recovered_under_its_own_name(cut_clip, tmp_path):
     assert [(clip.state, clip.clip_id) for clip in list_clips(tmp_path)] == [("cut", "walk-01")]
-    with pytest.raises(ClipError, match=r"cut short while recording; `lrt clips recover"):
-        open_clip(cut_clip)
+    for folder in (cut_clip, tmp_path / "walk-01"):
+        with pytest.raises(ClipError, match=r"cut short while recording; `lrt clips recover .*partial"):
+            open_clip(folder)
     assert "cut short" in verify_clip(cut_clip).problems[0]
     report = recover_clip(cut_clip)
     assert (report.state, report.heatmaps, report.images) == ("recovered", 40, 120)
@@ -260,26 +290,26 @@ def test_a_clip_cut_after_its_data_loses_nothing(record_clip):
 
 def test_every_flipped_bit_is_found(record_clip):
     folder, _ = record_clip()
-    log = folder / "clip.mcap"
-    whole = bytearray(log.read_bytes())
+    path = folder / "clip.mcap"
+    whole = bytearray(path.read_bytes())
     for place in np.random.default_rng(4).integers(0, len(whole), 60):
         damaged = whole.copy()
         damaged[place] ^= 1 << int(place) % 8
-        log.write_bytes(damaged)
+        path.write_bytes(damaged)
         assert verify_clip(folder).problems, f"byte {place}"
         if place < len(whole) * 0.9:  # the data; behind it lies the index, which only verify reads
             with pytest.raises(ClipError):
                 open_clip(folder)
-    log.write_bytes(whole)
+    path.write_bytes(whole)
     assert verify_clip(folder).problems == ()
 
 
 def test_a_damaged_chunk_in_the_middle_costs_itself_alone_and_the_old_file_is_kept(record_clip):
     folder, _ = record_clip(6.0)
-    log = folder / "clip.mcap"
-    damaged = bytearray(log.read_bytes())
+    path = folder / "clip.mcap"
+    damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 0x10
-    log.write_bytes(damaged)
+    path.write_bytes(damaged)
     report = recover_clip(folder)
     assert 45 <= report.heatmaps < 60
     assert report.problems == ("1 damaged chunks left out.",)

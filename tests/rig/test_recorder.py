@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lrt.rig import recorder
-from lrt.rig.clip import ClipError, ClipWriter, open_clip, recover_clip, verify_clip
+from lrt.rig.clip import ClipError, ClipWriter, log, open_clip, recover_clip, verify_clip
 from lrt.rig.recorder import record
 from lrt.rig.records import RigError
 from lrt.rig.settings import Rig, TwinScene, load_rig, open_rig
@@ -145,7 +145,7 @@ def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, 
         if len(calls) > 4:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fdatasync", fill)
+    monkeypatch.setattr(log, "_sync_data", fill)
     with pytest.raises(ClipError, match="No space left"), ClipWriter(tmp_path, header, clock) as writer:
         record(rig(), writer, 60, threading.Event())
     monkeypatch.undo()

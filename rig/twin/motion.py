@@ -92,7 +92,7 @@ class Script:
     def _place(self) -> tuple[float, float]:
         """A place in view, near ones more often: a rig stands where people are."""
         stage = self._stage
-        y = stage.near_m * (stage.far_m / stage.near_m) ** float(self._rng.random() ** 1.7)
+        y = stage.near_m * (stage.far_m / stage.near_m) ** float(self._rng.random() ** 2.2)
         reach = min(stage.half_view * y * 0.9, stage.half_width_m - 0.8)
         low, high = {-1: (-1.0, -0.15), 0: (-1.0, 1.0), 1: (0.15, 1.0)}[stage.side]
         return float(self._rng.uniform(low, high) * reach), y
@@ -109,7 +109,7 @@ class Script:
             self._walk_to(*self._place())
             self._away = False
             return
-        choice = rng.choice(["walk", "act", "turn", "sit", "leave"], p=[0.36, 0.42, 0.08, 0.09, 0.05])
+        choice = rng.choice(["walk", "act", "turn", "sit", "leave"], p=[0.37, 0.44, 0.09, 0.05, 0.05])
         if choice == "leave":
             side = self._stage.side or (1 if self._now.x > 0 else -1)
             y = float(np.clip(self._now.y, 1.0, 1.8))
@@ -117,7 +117,7 @@ class Script:
             self._stay(rng.uniform(4.0, 9.0))
             self._away = True
         elif choice == "sit" and self._stage.seat is not None:
-            self._sit(*self._stage.seat, rng.uniform(4.0, 10.0))
+            self._sit(*self._stage.seat, rng.uniform(3.0, 8.0))
         elif choice == "turn":
             self._turn_to(self._now.heading + rng.choice([-1, 1]) * rng.uniform(1.5, 6.3), 1.2)
         elif choice == "act":

@@ -12,7 +12,7 @@ from .faults import Faults
 from .scene import Scene, SceneSettings
 from .sensor import SensorSettings, TwinBus
 
-MEAN_OVER_S = 600.0  # the mean distance of an occupant is taken over ten minutes of its life
+MEAN_OVER_S = 120.0  # the mean distance of an occupant is taken over the first two minutes of its life
 
 
 @dataclass(frozen=True, eq=False)

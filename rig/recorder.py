@@ -41,6 +41,7 @@ class Recording:
     Attributes:
         dropped: images let go because the disk was too slow.
         missed: heatmaps that the sensor made and nobody read.
+        torn: reads that mixed two frames; caught and repeated.
         pairs: heatmaps with an image at most 50 ms off.
         pair_error_ms_p50, pair_error_ms_p95: of those pairs, how far off; NaN without any.
         bytes: of the clip's log.
@@ -182,7 +183,7 @@ class _Desk:
             events=self._events,
             dropped=self._dropped,
             missed=int(sequence[-1] - sequence[0]) + 1 - len(sequence) if len(sequence) else 0,
-            torn=getattr(self._rig.thermal, "torn_reads", 0),
+            torn=getattr(self._rig.thermal, "torn_reads", 0),  # a serial line has none
             pairs=len(error_ns),
             pair_error_ms_p50=float(p50),
             pair_error_ms_p95=float(p95),

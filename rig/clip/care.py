@@ -133,7 +133,9 @@ def recover_clip(folder: Path) -> ClipReport:
         if index.problem is None and header.state in (FINISHED, RECOVERED) and target == folder:
             raise ClipError(f"clip {folder.name} is whole; there is nothing to recover")
         if not index.entries:
-            raise ClipError(f"clip {folder.name}: not one second of it was whole; nothing can be recovered")
+            raise ClipError(
+                f"clip {folder.name}: not one second of it was whole, so nothing can be recovered; delete {folder}"
+            )
         mended.unlink(missing_ok=True)  # of an attempt that was itself cut
         sha256 = _copy_entries(log, index.entries, mended)
         counts = count_entries(index.entries)

@@ -17,9 +17,9 @@ import struct
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedWriter, BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from mcap.data_stream import ReadDataStream
@@ -70,7 +70,7 @@ class LogWriter:
     def __init__(self, path: Path) -> None:
         self._file = _HashedFile(path)
         self._mcap = Writer(
-            self._file,  # pyright: ignore[reportArgumentType]: a writer needs write, tell and flush alone
+            self._file,
             chunk_size=_CHUNK_BYTES,
             compression=CompressionType.NONE,
             enable_data_crcs=True,
@@ -109,23 +109,18 @@ class LogWriter:
             self._file.close()
 
 
-class _HashedFile:
+class _HashedFile(BufferedWriter):
     """A new file that knows the SHA-256 of what was written to it, so that it need not be read again."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb")
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # for `is_being_written`; the kernel lets go of it, whatever happens
+        super().__init__(FileIO(path, "x"))
         self.sha256 = hashlib.sha256()
-        self.flush, self.tell, self.fileno, self.close = (
-            self._file.flush,
-            self._file.tell,
-            self._file.fileno,
-            self._file.close,
-        )
+        with suppress(OSError):  # a file system without locks records as well
+            fcntl.flock(self, fcntl.LOCK_EX)  # for `is_being_written`; the kernel lets go of it, whatever happens
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         self.sha256.update(data)
-        return self._file.write(data)
+        return super().write(data)
 
 
 def is_being_written(path: Path) -> bool:
@@ -133,8 +128,8 @@ def is_being_written(path: Path) -> bool:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
     return False
 
 

@@ -52,12 +52,18 @@ class ClipWriter:
                 "or choose another --clip-id"
             )
         self._header = replace(header, clocks={"start": read_clocks(clock)}, counts=self._counts)
+        refusal = f"clip {header.clip_id} cannot be written in {root}"
         try:
             self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise ClipError(f"{refusal}: {error.strerror}") from error
+        try:
             self._header.write(self._partial)
+            _sync_folder(root)  # a folder's name is not on disk because its files are
             self._log = LogWriter(self._partial / LOG_NAME)
         except OSError as error:
-            raise ClipError(f"clip {header.clip_id} cannot be written in {root}: {error.strerror}") from error
+            shutil.rmtree(self._partial, ignore_errors=True)  # it is ours, and empty
+            raise ClipError(f"{refusal}: {error.strerror}") from error
         self._synced_ns = clock.now_ns()
         self._open = True
         self._disk_failed = False
@@ -171,7 +177,11 @@ def rename_durably(old: Path, new: Path) -> None:
     if new.exists():
         raise FileExistsError(17, f"{new} is there already")
     old.rename(new)
-    descriptor = os.open(new.parent, os.O_RDONLY)
+    _sync_folder(new.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 
-from lrt.rig.clip import ClipError, ClipWriter, list_clips, log, open_clip, orient, recover_clip, verify_clip
+from lrt.rig.clip import ClipError, ClipWriter, list_clips, log, open_clip, orient, recover_clip, verify_clip, write
 from lrt.rig.records import Event, Heatmap, RigError
 
 
@@ -222,6 +222,20 @@ def test_a_disk_that_takes_half_a_chunk_keeps_every_chunk_before_it(
     written = (tmp_path / "walk-01.partial/clip.mcap").stat().st_size
     assert 400_000 < written <= 700_000
     assert recover_clip(tmp_path / "walk-01.partial").bytes > written - 300_000
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, header, clock, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ClipError, match="cannot be written in"):
+        ClipWriter(tmp_path / "file", header, clock)
+
+    def full(_folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "_sync_folder", full)
+    with pytest.raises(ClipError, match="No space left"):
+        ClipWriter(tmp_path / "clips", header, clock)
+    assert list((tmp_path / "clips").iterdir()) == []  # the name is free again
 
 
 def test_a_clip_that_is_being_recorded_is_left_alone(tmp_path, header, clock, scene, write_timeline):

@@ -7,7 +7,8 @@ EVERY_MODULE = """
 import sys
 import lrt.rig.recorder, lrt.rig.settings, lrt.rig.clip, lrt.rig.camera.opencv, lrt.rig.camera.picamera
 import lrt.rig.thermal.amg8833, lrt.rig.thermal.serial, lrt.rig.timing.stamps
-print(*(name for name in ("torch", "pyarrow", "adafruit_amg88xx", "picamera2", "scipy", "lrt.dataset") if name in sys.modules))
+heavy = ("torch", "scipy", "pyarrow", "adafruit_amg88xx", "picamera2", "lrt.dataset")
+print(*(name for name in heavy if name in sys.modules))
 """
 
 

@@ -12,7 +12,7 @@ from .. import __version__, write_whole
 
 MARGIN = 4  # pixels between pictures
 LABEL_WIDTH = 150
-INK, PAPER = (40, 40, 40), (255, 255, 255)
+INK, PAPER, CURVE, MARK = (40, 40, 40), (255, 255, 255), (40, 90, 170), (200, 60, 40)
 
 
 def paint_heat(heatmaps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -66,6 +66,46 @@ def write_text(
 ) -> None:
     """Draw a line of text into (H, W, 3) uint8; `at` is x, y of its lower left corner."""
     cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
+
+
+def stack(pages: Sequence[np.ndarray]) -> np.ndarray:
+    """Pages (H, W, 3) uint8 below one another, filled up with paper to the widest."""
+    width = max(page.shape[1] for page in pages)
+    wide = []
+    for page in pages:
+        filled = np.full((page.shape[0], width, 3), PAPER, np.uint8)
+        filled[:, : page.shape[1]] = page
+        wide.append(filled)
+    return np.concatenate(wide)
+
+
+def draw_curve(values: np.ndarray, marked: int, title: str, width: int, height: int = 150) -> np.ndarray:
+    """A curve over its index, from 0 up, with one place marked.
+
+    Args:
+        values: (n,) float, 0 or more.
+        marked: the index that gets a vertical line.
+        title: written above.
+        width, height: of the picture, pixels.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    page = np.full((height, width, 3), PAPER, np.uint8)
+    left, right, top, bottom = LABEL_WIDTH, width - 2 * MARGIN, 32, height - 14
+    highest = max(float(values.max()) * 1.1, 1e-6)
+    x = left + (right - left) * (np.arange(len(values)) + 0.5) / len(values)
+    y = bottom - (bottom - top) * values / highest
+    points = np.stack([x, y], axis=1).round().astype(np.int32)
+    cv2.line(page, (left, bottom), (right, bottom), INK)
+    cv2.line(page, (left, top), (left, bottom), INK)
+    cv2.line(page, (int(points[marked, 0]), top), (int(points[marked, 0]), bottom), MARK, 2)
+    cv2.polylines(page, [points], isClosed=False, color=CURVE, thickness=2, lineType=cv2.LINE_AA)
+    write_text(page, title, (left, 20))
+    write_text(page, f"{highest:.3f}", (left - 50, top + 6), size=0.4)
+    write_text(page, "0", (left - 18, bottom + 4), size=0.4)
+    write_text(page, "source", (min(int(points[marked, 0]) + 5, right - 50), top + 10), MARK, 0.4)
+    return page
 
 
 def write_png(path: Path, picture: np.ndarray, description: str) -> None:

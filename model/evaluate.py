@@ -1,0 +1,190 @@
+"""Evaluation of a finished run: the paper's reconstruction error, Figures 7 and 8, and two measures of control."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, write_whole
+from ..dataset.load import PairSet, normalise_heatmap
+from .drawing import Painter
+from .measures import diversity, heat_image_correlation, shuffle_within
+from .pictures import draw_curve, paint_heat, sheet, stack, write_png
+from .reconstruction import ClipCurve, Reconstruction, reconstruct
+from .run import RunError
+from .train import pick_device
+
+MEASURED = 2000  # frames, spread over the clips, on which correlation is measured
+GRID_SOURCES, GRID_HEATMAPS = 8, 6  # Fig. 7's k and n
+CURVES, STRIP = 3, 10  # clips in the picture of Fig. 8, and frames of each
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation.json holds.
+
+    Attributes:
+        mae: the reconstruction error as the paper defines it, [0, 1].
+        reconstruction: how it came about, and the authors' variant of it.
+        heat_image_correlation: of the pictures drawn with one code a clip (`measures.heat_image_correlation`).
+        heat_image_correlation_real: of the real images: the ceiling that alignment and timing leave.
+        heat_image_correlation_shuffled: of real images with other heatmaps of their clip: the floor.
+        z_diversity: of the pictures that different codes draw from one heatmap, 0 to 1.
+        z_diversity_real: mean absolute difference of two real images of different clips, poses differing too.
+        pairs, clips: of the data.
+        synthetic: a twin made the data.
+        seed: of every draw.
+        pictures: name -> file.
+    """
+
+    mae: float
+    reconstruction: Reconstruction
+    heat_image_correlation: float
+    heat_image_correlation_real: float
+    heat_image_correlation_shuffled: float
+    z_diversity: float
+    z_diversity_real: float
+    pairs: int
+    clips: int
+    synthetic: bool
+    seed: int
+    pictures: dict[str, Path]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; pictures by file name."""
+        pictures = {name: path.name for name, path in self.pictures.items()}
+        return {"software": f"lrt {__version__}", **asdict(self), "pictures": pictures}
+
+
+def evaluate(
+    run: Path,
+    pairs: PairSet,
+    out: Path | None = None,
+    *,
+    runs: int = 10,
+    seed: int = 0,
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate a finished run; write evaluation.json, grid.png and curves.png.
+
+    Args:
+        run: the run folder.
+        pairs: of the split to evaluate on.
+        out: where to write; the run folder when left out.
+        runs: sources drawn per clip for the reconstruction error; 10 in the paper.
+        seed: the same seed, run and data give the same figures.
+        on_progress: called with the clips redrawn so far and in all, every run counting anew.
+
+    Raises:
+        RunError: the run is not finished, the pairs are of another size, or there are none.
+    """
+    if len(pairs) == 0:
+        raise RunError("there are no pairs to evaluate on; name a split that has clips")
+    painter = Painter(run, pick_device(device))
+    out = run if out is None else out
+    out.mkdir(parents=True, exist_ok=True)
+
+    def redraw(source: int, frames: np.ndarray) -> np.ndarray:
+        return painter.draw(painter.code(pairs.images[source : source + 1]), pairs.heatmaps[frames])
+
+    reconstruction, curves = reconstruct(pairs, redraw, runs, seed, on_progress)
+    drawn, real, shuffled = _correlations(pairs, curves, redraw, seed)
+    rng = np.random.default_rng(seed)
+    of_codes, of_real = _diversity(painter, pairs, rng)
+    pictures = {"grid": out / "grid.png", "curves": out / "curves.png"}
+    write_png(
+        pictures["grid"], draw_grid(painter, pairs, rng), "lrt grid; every picture outside the top row is synthetic"
+    )
+    page = stack([_curve_page(pairs, curve, redraw) for curve in _telling(curves)])
+    write_png(pictures["curves"], page, "lrt reconstruction; the rows 'drawn' are synthetic: a network drew them")
+    evaluation = Evaluation(
+        reconstruction.mae,
+        reconstruction,
+        drawn,
+        real,
+        shuffled,
+        of_codes,
+        of_real,
+        len(pairs),
+        len(curves),
+        pairs.synthetic,
+        seed,
+        pictures,
+    )
+    write_whole(out / "evaluation.json", json.dumps(evaluation.to_json(), indent=2).encode())
+    return evaluation
+
+
+def draw_grid(painter: Painter, pairs: PairSet, rng: np.random.Generator) -> np.ndarray:
+    """Fig. 7: k source images across the top, n heatmaps down the side, and what each two make.
+
+    Light and clothing should follow the column, position and pose the row.
+
+    Returns:
+        (rows, columns, 3) uint8, RGB.
+    """
+    sources = _of_different_clips(pairs, GRID_SOURCES, rng)
+    heats = _of_different_clips(pairs, GRID_HEATMAPS, rng)
+    codes = painter.code(pairs.images[sources])
+    blank = np.full_like(pairs.images[0], 255)
+    rows = [("sources", np.stack([blank, *pairs.images[sources]]))]
+    painted = paint_heat(normalise_heatmap(pairs.heatmaps[heats]), pairs.images.shape[1:3])
+    for number, frame in enumerate(heats):
+        drawn = painter.picture(codes, np.repeat(pairs.heatmaps[frame : frame + 1], len(codes), axis=0))
+        rows.append((f"heatmap {number + 1}", np.stack([painted[number], *drawn])))
+    return sheet(rows)
+
+
+def _correlations(
+    pairs: PairSet, curves: list[ClipCurve], redraw: Callable[[int, np.ndarray], np.ndarray], seed: int
+) -> tuple[float, float, float]:
+    """Of drawn pictures, of the real ones, and of real ones with shuffled heat."""
+    step = -(-sum(len(curve.frames) for curve in curves) // MEASURED)
+    chosen = [curve.frames[::step] for curve in curves]
+    drawn = np.concatenate(
+        [redraw(int(curve.frames[curve.source]), frames) for curve, frames in zip(curves, chosen, strict=True)]
+    )
+    frames = np.concatenate(chosen)
+    real, heat, clip = pairs.images[frames].astype(np.float32) / 255, pairs.heatmaps[frames], pairs.clip[frames]
+    return (
+        heat_image_correlation(drawn, heat, clip),
+        heat_image_correlation(real, heat, clip),
+        heat_image_correlation(real, heat[shuffle_within(clip, seed)], clip),
+    )
+
+
+def _diversity(painter: Painter, pairs: PairSet, rng: np.random.Generator) -> tuple[float, float]:
+    """Of eight codes on eight heatmaps, and of real images."""
+    heat = pairs.heatmaps[_of_different_clips(pairs, 8, rng)]
+    drawn = np.stack([painter.draw(z[None], heat) for z in painter.noise(8, int(rng.integers(2**31)))])
+    real = pairs.images[_of_different_clips(pairs, 16, rng)].astype(np.float32) / 255
+    return diversity(drawn), diversity(real[:, None])
+
+
+def _of_different_clips(pairs: PairSet, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) indices of pairs, from as many clips as there are before any comes twice."""
+    clips = rng.permutation(np.unique(pairs.clip))
+    return np.array([rng.choice(np.flatnonzero(pairs.clip == clips[k % len(clips)])) for k in range(count)])
+
+
+def _telling(curves: list[ClipCurve]) -> list[ClipCurve]:
+    """The clips of least, middle and greatest error."""
+    ordered = sorted(curves, key=lambda curve: float(curve.errors.mean()))
+    chosen = np.unique(np.linspace(0, len(ordered) - 1, CURVES).round().astype(int))
+    return [ordered[k] for k in chosen]
+
+
+def _curve_page(pairs: PairSet, curve: ClipCurve, redraw: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+    """One clip of Fig. 8: the error of every frame, the source marked, and frames above one another."""
+    positions = np.unique(np.linspace(0, len(curve.frames) - 1, STRIP).round().astype(int))
+    shown = curve.frames[positions]
+    source = int(curve.frames[curve.source])
+    drawn = np.rint(redraw(source, shown) * 255).astype(np.uint8)
+    heat = paint_heat(normalise_heatmap(pairs.heatmaps[shown]), pairs.images.shape[1:3])
+    strip = sheet([("heatmap", heat), ("real", pairs.images[shown]), ("drawn", drawn)])
+    title = f"{curve.clip_id}: mean absolute error {curve.errors.mean():.4f}; the source is frame {curve.source}"
+    return stack([draw_curve(curve.errors, curve.source, title, strip.shape[1]), strip])

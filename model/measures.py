@@ -1,0 +1,67 @@
+"""Measures of a generator: does the person stand where the heat is, and does the code change the picture?
+
+All work on pictures in [0, 1] and heatmaps in degC, real or drawn, and know nothing of networks.
+"""
+
+import numpy as np
+
+QUIET = 0.25  # the share of a clip's frames in which a spot is taken to be empty, when its own background is estimated
+
+
+def heat_image_correlation(pictures: np.ndarray, heatmaps: np.ndarray, group: np.ndarray) -> float:
+    """Pearson correlation between what changes in the heat and what changes in the pictures, over all heatmap cells.
+
+    Within a group (one clip, or one code) light, clothing and room stand still, so what changes is the person. A
+    cell's change of heat is its temperature above the cell's lower quartile over the group; its change of picture is
+    the distance from the group's median picture, averaged over channels and over the cell. Cells of all groups are
+    pooled.
+
+    Args:
+        pictures: (N, 8h, 8w, 3) float32 in [0, 1].
+        heatmaps: (N, h, w) float32, degC.
+        group: (N,) int, which pictures belong together.
+
+    Returns:
+        -1 to 1; near 0 for pairs that do not belong together. 0 when nothing changes at all.
+    """
+    of_heat, of_pictures = [], []
+    for one in np.unique(group):
+        member = group == one
+        heat, picture = heatmaps[member], pictures[member]
+        of_heat.append((heat - np.quantile(heat, QUIET, axis=0)).ravel())
+        change = np.abs(picture - np.median(picture, axis=0)).mean(axis=-1)  # (n, 8h, 8w)
+        of_pictures.append(_cell_means(change, heat.shape[1:]).ravel())
+    a, b = np.concatenate(of_heat), np.concatenate(of_pictures)
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / scale) if scale > 0 else 0.0
+
+
+def shuffle_within(group: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) int64: an order in which every member of a group is replaced by one of its own group."""
+    rng = np.random.default_rng(seed)
+    order = np.arange(len(group))
+    for one in np.unique(group):
+        member = np.flatnonzero(group == one)
+        order[member] = rng.permutation(member)
+    return order
+
+
+def diversity(pictures: np.ndarray) -> float:
+    """Mean absolute difference between two pictures drawn from one heatmap with different codes.
+
+    Args:
+        pictures: (codes, heatmaps, H, W, 3) float32 in [0, 1]; two codes or more.
+
+    Returns:
+        0 (the code is ignored) to 1, the scale of the pictures.
+    """
+    codes = len(pictures)
+    total = sum(np.abs(pictures[i] - pictures[j]).mean() for i in range(codes) for j in range(i))
+    return float(total / (codes * (codes - 1) / 2))
+
+
+def _cell_means(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(n, H, W) -> (n, h, w), the mean over each thermal pixel's patch."""
+    n, rows, columns = len(change), *shape
+    return change.reshape(n, rows, change.shape[1] // rows, columns, change.shape[2] // columns).mean(axis=(2, 4))

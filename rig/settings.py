@@ -85,6 +85,10 @@ class RigSettings:
             raise SettingsError(f'{where}the twin is sensor and camera in one; give kind = "twin" to both, or to none')
         if sensor.kind == "serial" and not sensor.port:
             raise SettingsError(f"{where}[sensor] port is missing; `ls /dev/serial/by-id` lists what is plugged in")
+        if not 1200 <= sensor.baud <= 4_000_000:
+            raise SettingsError(f"{where}[sensor] baud is {sensor.baud}; give the sketch's, like 115200")
+        if camera.file and camera.kind != "opencv":
+            raise SettingsError(f'{where}[camera] file is for kind = "opencv", and kind is {camera.kind!r}')
         if min(camera.size) < 16 or max(camera.size) > 8192:
             raise SettingsError(f"{where}[camera] size is {list(camera.size)}; give [width, height] in pixels")
         if not 1 <= camera.rate <= 240:

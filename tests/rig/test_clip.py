@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -403,28 +402,23 @@ with ClipWriter(Path(sys.argv[1]), header, clock) as writer:
         writer.write_image(Image(now, random.integers(0, 256, (48, 64, 3), np.uint8), number))
         if number % 3 == 0:
             writer.write_heatmap(Heatmap(now, np.full((8, 8), number % 400, np.int16), 400, number // 3, now, now))
-            print(number // 3, flush=True)
+            print(now, flush=True)
         time.sleep(0.01)
 """
 
 
 def test_a_killed_recording_loses_a_second_at_most(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", RECORD_FOREVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+    process = subprocess.Popen([sys.executable, "-c", RECORD_FOREVER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    started = time.monotonic()
-    written = 0
-    for line in process.stdout:
-        written = int(line) + 1
-        if time.monotonic() - started > 2.8:
-            break
+    written_ns = [int(process.stdout.readline())]
+    while written_ns[-1] - written_ns[0] < 1_700_000_000:
+        written_ns.append(int(process.stdout.readline()))
     process.send_signal(signal.SIGKILL)
-    written += len(process.stdout.read().split())
+    written_ns += [int(line) for line in process.stdout.read().split()]
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
     report = recover_clip(tmp_path / "killed.partial")
-    rate = written / 2.5
-    assert written - report.heatmaps <= 1.2 * rate
-    assert report.heatmaps >= 20
-    assert [heatmap.sequence for heatmap in open_clip(tmp_path / "killed").heatmaps()] == list(range(report.heatmaps))
+    heatmaps = open_clip(tmp_path / "killed").heatmaps()
+    assert report.heatmaps == len(heatmaps) > 0
+    assert [heatmap.latest_ns for heatmap in heatmaps] == written_ns[: len(heatmaps)]
+    assert written_ns[-1] - heatmaps[-1].latest_ns < 1_200_000_000

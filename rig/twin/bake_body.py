@@ -5,7 +5,7 @@ Run once, by hand, where `anny` and `fast-simplification` are installed (the twi
     python rig/twin/bake_body.py rig/twin/bodies.npz
 
 Anny 0.6.2 (R. Brégier et al., Naver Labs; code Apache-2.0, its MakeHuman data CC0) gives 13,718 vertices and 163
-bones. Kept of them: one mesh of about 4,000 triangles shared by all people, 19 joints, skinning weights, and a zone
+bones. Kept of them: one mesh of about 4,400 triangles shared by all people, 19 joints, skinning weights, and a zone
 for each triangle (hair, face, shirt, ...), since Anny's people are bald and unclothed. Axes: x to the person's left,
 facing -y, z up, metres.
 """
@@ -20,7 +20,7 @@ from scipy.spatial import KDTree
 
 from lrt.rig.twin.body import JOINTS, ZONES  # pyright: ignore[reportMissingImports]
 
-TRIANGLES = 4000
+TRIANGLES = 4400
 HEM_M = 0.02  # of the shirt, over the hip joints
 
 # gender 0 man .. 1 woman, age 2/3 = adult; extremes left out: a rig's subjects are mostly grown and ordinary
@@ -100,7 +100,7 @@ def shrink_details(vertices: np.ndarray, weights: np.ndarray, joints: np.ndarray
     hem is a saw.
     """
     shrunk = vertices.copy()
-    for name, factor in (("head", 1.0), ("hand", 0.3), ("foot", 0.3)):
+    for name, factor in (("head", 1.4), ("hand", 0.3), ("foot", 0.3)):
         for i, joint in enumerate(JOINTS):
             if joint.startswith(name):
                 share = weights[:, [i]]
@@ -128,29 +128,41 @@ def zone_faces(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, eye
     bare = slim & np.isin(joint, [JOINTS.index("neck"), JOINTS.index("chest")]) & (z > collar_m(y, at["neck"]))
     zone[(joint == JOINTS.index("neck")) | (joint == JOINTS.index("chest"))] = ZONES.index("shirt")
     zone[bare] = ZONES.index("neck")
-    head = at["head"]
     on_head = joint == JOINTS.index("head")
-    up = (z - head[2]) / (vertices[:, 2].max() - head[2])  # 0 at the head's joint, 1 at the crown
-    behind = y - head[1]  # 0 at the joint, which stands below the ears
-    # the hairline: high over the brow, down in front of the ears, behind them to the nape
-    line = np.interp(behind, [-0.09, -0.05, -0.01, 0.015, 0.04], [0.70, 0.62, 0.45, 0.25, 0.1])
-    zone[on_head & (up > line)] = ZONES.index("hair")
+    behind = y - at["head"][1]  # 0 at the head's joint, which stands below the ears
+    zone[on_head & (z > hairline_m(y, at["head"], vertices[:, 2].max()))] = ZONES.index("hair")
     nape = (on_head | (zone == ZONES.index("neck"))) & (behind > 0.0) & (zone != ZONES.index("hair"))
     zone[nape & (z > at["neck"][2])] = ZONES.index("nape")
     for eye in eyes:
         off = centre - eye
         front = on_head & (off[:, 1] < 0.02)
         zone[front & (np.abs(off[:, 0]) < 0.012) & (np.abs(off[:, 2]) < 0.006)] = ZONES.index("eye")
-        zone[front & (np.abs(off[:, 0]) < 0.022) & (np.abs(off[:, 2] - 0.023) < 0.006)] = ZONES.index("brow")
     front = on_head & (behind < -0.05)
     mouth = eyes.mean(0)[2] - 0.066
-    zone[front & (np.abs(x) < 0.024) & (np.abs(z - mouth) < 0.010)] = ZONES.index("mouth")
+    zone[front & (np.abs(x) < 0.024) & (np.abs(z - mouth) < 0.008)] = ZONES.index("mouth")
     return zone.astype(np.uint8)
 
 
 def collar_m(y: np.ndarray, neck: np.ndarray) -> np.ndarray:
     """Height of the shirt's collar: lower in front than behind."""
     return neck[2] - 0.01 + 0.45 * (y - neck[1])
+
+
+def hairline_m(y: np.ndarray, head: np.ndarray, crown_m: float) -> np.ndarray:
+    """Height of the hairline: high over the brow, down in front of the ears, behind them to the nape."""
+    share = np.interp(y - head[1], [-0.09, -0.05, -0.01, 0.015, 0.04], [0.70, 0.62, 0.45, 0.25, 0.1])
+    return head[2] + share * (crown_m - head[2])
+
+
+def level_hairline(
+    vertices: np.ndarray, kept: np.ndarray, faces: np.ndarray, zones: np.ndarray, head: np.ndarray
+) -> None:
+    """Move the vertices where hair meets face onto the hairline, in place, by no more than 12 mm."""
+    hair = np.unique(faces[zones == ZONES.index("hair")])
+    skin = np.unique(faces[np.isin(zones, [ZONES.index(zone) for zone in ("face", "nape")])])
+    edge = kept[np.intersect1d(hair, skin)]
+    line = hairline_m(vertices[edge, 1], head, vertices[:, 2].max())
+    vertices[edge, 2] += np.clip(line - vertices[edge, 2], -0.012, 0.012)
 
 
 def level_collar(
@@ -196,6 +208,7 @@ def main(path: Path) -> None:
     zones = zone_faces(vertices[0][kept], faces, weights, eyes, joints[0])
     hem = joints[0][JOINTS.index("pelvis"), 2] + HEM_M
     for mesh, own in zip(vertices, joints, strict=True):
+        level_hairline(mesh, kept, faces, zones, own[JOINTS.index("head")])
         level_collar(mesh, kept, faces, zones, own[JOINTS.index("neck")])
         level_hem(mesh, kept, faces, zones, hem + own[JOINTS.index("pelvis"), 2] - joints[0][JOINTS.index("pelvis"), 2])
     np.savez_compressed(

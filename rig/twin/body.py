@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 ZONES = (
-    "hair", "face", "neck", "nape", "eye", "brow", "mouth",
+    "hair", "face", "neck", "nape", "eye", "mouth",
     "shirt", "sleeve", "forearm", "hand", "trousers", "shoe",
 )  # fmt: skip
 PARENTS = {

@@ -92,8 +92,8 @@ class Script:
     def _place(self) -> tuple[float, float]:
         """A place in view, near ones more often: a rig stands where people are."""
         stage = self._stage
-        y = stage.near_m * (stage.far_m / stage.near_m) ** float(self._rng.random() ** 2.2)
-        reach = min(stage.half_view * y * 0.9, stage.half_width_m - 0.8)
+        y = stage.near_m * (stage.far_m / stage.near_m) ** float(self._rng.random() ** 2.0)
+        reach = min(stage.half_view * y * 0.8, stage.half_width_m - 0.8)
         low, high = {-1: (-1.0, -0.15), 0: (-1.0, 1.0), 1: (0.15, 1.0)}[stage.side]
         return float(self._rng.uniform(low, high) * reach), y
 

@@ -42,7 +42,6 @@ WARMTH_C = {
     "neck": 5.5,
     "nape": 4.8,
     "eye": 5.5,
-    "brow": 5.0,
     "mouth": 5.5,
     "shirt": 4.2,
     "sleeve": 4.2,
@@ -134,7 +133,7 @@ class Occupant:
         long_hair, long_sleeves = rng.random() < 0.4, rng.random() < 0.3
         paint = {
             "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin,
-            "eye": skin * 0.25, "brow": 0.5 * (hair + skin * 0.4), "mouth": skin * (0.8, 0.5, 0.55),
+            "eye": skin * 0.25, "mouth": skin * (0.8, 0.5, 0.55),
             "shirt": shirt, "sleeve": shirt, "forearm": shirt if long_sleeves else skin, "hand": skin,
             "trousers": trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
         }  # fmt: skip

@@ -169,7 +169,7 @@ def test_readings_match_the_published_recordings_of_a_waist_up_person():
     figures = []
     for k in range(10):
         twin = open_twin("red", "bright", 1, f"statistics-{k}", size=(320, 180), rig_seed=k)
-        for t in times_in_view(twin.scene, 8, 0.9, 1.35):
+        for t in times_in_view(twin.scene, 8, 0.9, 1.2):
             heat = twin.i2c.measure(int(t / 0.101))[1:6] / 4  # five of eight rows lie in the picture
             background = np.median(np.sort(heat.ravel())[:20])
             figures.append((background, heat.max(), heat.max() - background, (heat > background + 2).sum()))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .clip import LOG_NAME, ClipError, ClipHeader, ClipWriter
-from .records import Event, Heatmap, Image
+from .records import Event, Heatmap, Image, RigError
 from .settings import Rig
-from .sources import SourceEnded
+from .sources import SILENCE_NS, SourceEnded
 from .timing.clock import SECOND_NS, Task
 from .timing.pairing import pair_nearest
 from .timing.stamps import fit_stamps
@@ -112,7 +112,7 @@ class _Desk:
         self._inbox: list[Heatmap | Image | Event] = []
         self._image_bytes = 0  # in the inbox
         self._dropped = self._dropped_said = 0
-        self._start_ns = self._told_ns = rig.clock.now_ns()
+        self._start_ns = self._told_ns = self._seen_ns = rig.clock.now_ns()
         self._last: dict[type, int] = {}  # the last sequence number of heatmaps and of images
         self._bounds: list[tuple[int, int, int]] = []  # sequence, earliest, latest of every heatmap
         self._image_ns: list[int] = []
@@ -131,8 +131,18 @@ class _Desk:
             self._say("bus-error", fault)
 
     def poll_camera(self) -> None:
-        """Take what the camera has, as long as there is room."""
-        for image in self._rig.camera.poll():
+        """Take what the camera has, as long as there is room.
+
+        Raises:
+            RigError: it has had nothing for 3 s. (A sensor knows its own silence, a camera's driver often does not.)
+        """
+        images = self._rig.camera.poll()
+        now_ns = self._rig.clock.now_ns()
+        if images:
+            self._seen_ns = now_ns
+        elif now_ns - self._seen_ns > SILENCE_NS:
+            raise RigError("the camera has given no image for 3 s; check its cable")
+        for image in images:
             with self._lock:
                 if self._image_bytes + image.pixels.nbytes > _INBOX_BYTES:
                     self._dropped += 1

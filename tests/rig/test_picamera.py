@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
+from lrt.rig.camera import picamera
 from lrt.rig.camera.picamera import PiCamera
 from lrt.rig.records import RigError
 from lrt.rig.timing.clock import VirtualClock
@@ -134,6 +135,18 @@ def clock(hardware):
 
 
 @pytest.fixture(autouse=True)
+def slept(monkeypatch):
+    """How long the computer has slept since it was started, ns: not at all, whatever the one of this test has done."""
+    slept = [0]
+    clocks = {"MONOTONIC": lambda: 5 * SECOND_NS, "BOOTTIME": lambda: 5 * SECOND_NS + slept[0]}
+    fake = types.SimpleNamespace(
+        CLOCK_MONOTONIC="MONOTONIC", CLOCK_BOOTTIME="BOOTTIME", clock_gettime_ns=lambda clock: clocks[clock]()
+    )
+    monkeypatch.setattr(picamera, "time", fake)
+    return slept
+
+
+@pytest.fixture(autouse=True)
 def _running(hardware, package):
     package.Picamera2.runs = True
     return hardware
@@ -194,21 +207,17 @@ def test_a_frame_that_cannot_be_read_does_not_end_the_cameras_thread(clock, hard
             camera.poll()
 
 
-def test_a_camera_that_falls_silent_is_said_after_three_seconds(clock, package):
-    with PiCamera(clock, size=(WIDTH, HEIGHT)) as camera:
-        package.Picamera2.runs = False
-        clock.advance(2 * SECOND_NS)
-        assert camera.poll() == []
-        clock.advance(2 * SECOND_NS)
-        with pytest.raises(RigError, match="no frame for 3 s"):
-            camera.poll()
-
-
 def test_a_camera_that_never_speaks_is_closed_and_named(clock, hardware, package):
     package.Picamera2.runs = False
     with pytest.raises(RigError, match="no frame within 2 s"):
         PiCamera(clock, size=(WIDTH, HEIGHT))
     assert hardware[0].calls[-1][0] == "close"
+
+
+def test_a_computer_that_has_slept_is_refused_for_its_two_clocks_differ(clock, slept):
+    slept[0] = 3_600 * SECOND_NS
+    with pytest.raises(RigError, match="has slept"):
+        PiCamera(clock)
 
 
 def test_no_camera_is_said_in_one_line(clock, package, monkeypatch):

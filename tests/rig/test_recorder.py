@@ -110,6 +110,14 @@ def test_an_unplugged_device_ends_it_with_all_that_came_before(tmp_path, header,
     assert clip.header.ended == "camera /dev/video0 gives no more frames"
 
 
+def test_a_camera_that_falls_silent_ends_it_after_three_seconds(tmp_path, header, rig, clock):
+    with pytest.raises(RigError, match="no image for 3 s"), ClipWriter(tmp_path, header, clock) as writer:
+        record(rig(lost=range(60, 10_000)), writer, None, threading.Event())
+    clip = open_clip(tmp_path / "walk-01")
+    assert len(clip.image_times_ns) == 60
+    assert 48 <= len(clip.heatmaps()) <= 52
+
+
 def test_ctrl_c_ends_it_as_stop_does(tmp_path, header, rig, clock):
     with ClipWriter(tmp_path, header, clock) as writer:
         done = record(rig(ends_at=45, error=KeyboardInterrupt()), writer, None, threading.Event())

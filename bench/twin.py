@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lrt.rig.twin.occupant import SHIRTS
 from lrt.rig.twin.rig import open_twin
-from lrt.rig.twin.scene import SHIRTS, Scene, SceneSettings
+from lrt.rig.twin.scene import Scene, SceneSettings
 
 FRAMES = 100
 

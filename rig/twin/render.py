@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 NEAR_M = 0.15
+GAMMA = 2.2  # of the picture
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,12 @@ def draw_figure(camera: Pinhole, vertices: np.ndarray, faces: np.ndarray, margin
     for triangle, number in zip(fixed, index.tolist(), strict=True):
         fill(canvas, triangle, number, cv2.LINE_8, 4)
     return Figure((int(left), int(top)), canvas, face_depth)
+
+
+_TONES = np.rint(255 * np.linspace(0, 1, 4096) ** (1 / GAMMA)).astype(np.uint8)
+
+
+def develop(linear: np.ndarray) -> np.ndarray:
+    """uint8 picture of linear light, (..., 3) float32, 1 = white; highlights roll off instead of clipping hard."""
+    soft = np.where(linear > 0.7, 1.0 - 0.3 * np.exp(-(linear - 0.7) / 0.3), linear)
+    return _TONES[np.clip(soft * 4095, 0, 4095).astype(np.int32)]

@@ -84,10 +84,10 @@ def open_twin(
 
     Args:
         clothing, lighting, occupants: what the scene shows; the tags of a clip.
-        name: the clip's id; the same name gives the same person doing the same things.
+        name: the clip's id; the same name gives the same things done.
         size: (width, height) of the camera's picture, px.
         rate: of the camera, frames/s.
-        rig_seed: the room and how the rig is put together: equal in all clips of one rig.
+        rig_seed: the room, who is in it, and how the rig is put together: equal in all clips of one rig.
         faults: what goes wrong, and when.
         address: of the sensor on its bus.
 
@@ -101,6 +101,7 @@ def open_twin(
         SceneSettings(
             room_seed=rig_seed,
             occupant_seed=seed,
+            person_seed=rig_seed,  # one person in all clips of a rig, as in the published recordings
             clothing=clothing,
             lighting=lighting,
             occupants=occupants,

@@ -9,7 +9,7 @@ import numpy as np
 
 from .render import Pinhole
 
-GAMMA = 2.2
+Colour = tuple[float, float, float]  # linear RGB
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Block:
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    colour: tuple[float, float, float]
+    colour: Colour
     warmer_c: float = 0.0
     glow: float = 0.0
     stripes: float = 0.0
@@ -37,7 +37,7 @@ class Lamp:
     """A light: where, how strong and of what colour, linear RGB."""
 
     at: tuple[float, float, float]
-    colour: tuple[float, float, float]
+    colour: Colour
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Room:
     half_width_m: float
     depth_m: float
     height_m: float
-    walls: tuple[float, float, float]
-    floor: tuple[float, float, float]
-    ceiling: tuple[float, float, float]
+    walls: Colour
+    floor: Colour
+    ceiling: Colour
     planks_m: float
     blocks: tuple[Block, ...]
     seat: tuple[float, float, float] | None
@@ -71,7 +71,7 @@ class Room:
     air_c: float
     rise_c: float
     lamps: tuple[Lamp, ...] = ()
-    ambient: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ambient: Colour = (0.0, 0.0, 0.0)
     exposure: float = 1.0
 
 
@@ -90,124 +90,6 @@ class Surfaces:
     celsius: np.ndarray
 
 
-def hue(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> tuple:
-    """A colour drawn from a range, linear RGB."""
-    h, s, v = rng.uniform(0, 6), rng.uniform(*saturation), rng.uniform(*value)
-    part = [v * (1 - s * max(0.0, min(1.0, (k + h) % 6, 4 - (k + h) % 6))) for k in (5, 3, 1)]
-    return tuple(p**GAMMA for p in part)
-
-
-def furnish(seed: int, lighting: str) -> Room:
-    """The room of a seed under a light: same room, same furniture, either light."""
-    rng = np.random.default_rng([seed, 3])
-    half, depth, height = rng.uniform(2.0, 2.9), rng.uniform(4.2, 5.2), rng.uniform(2.4, 2.7)
-    wood = tuple(np.array([0.42, 0.25, 0.13]) * rng.uniform(0.5, 1.3))
-    white = (0.8, 0.8, 0.77)
-    dark = lighting == "dim"
-    blocks: list[Block] = []
-
-    def wall_thing(x: float, w: float, z: float, h: float, colour, thick: float = 0.03, **more) -> None:
-        blocks.append(Block((x - w / 2, depth - thick, z), (x + w / 2, depth, z + h), colour, **more))
-
-    # along the back wall: three places; window, door or picture, and a piece of furniture below
-    places = rng.permutation([-0.62, 0.0, 0.62]) * half
-    wx = places[0]
-    sky = (0.05, 0.07, 0.14) if dark else (1.6, 1.75, 1.9)
-    ww, wz = rng.uniform(0.9, 1.4), rng.uniform(0.85, 1.0)
-    wall_thing(wx, ww + 0.14, wz - 0.07, 1.34, white, 0.05)
-    wall_thing(wx - ww / 4 - 0.01, ww / 2 - 0.04, wz, 1.2, sky, 0.06, glow=1.0, warmer_c=-1.2)
-    wall_thing(wx + ww / 4 + 0.01, ww / 2 - 0.04, wz, 1.2, sky, 0.06, glow=1.0, warmer_c=-1.2)
-    curtain = hue(rng, (0.1, 0.5), (0.5, 0.85))
-    for side in (-1, 1):
-        wall_thing(wx + side * (ww / 2 + 0.2), 0.34, wz - 0.25, 1.65, curtain, 0.12, stripes=0.085)
-    if rng.random() < 0.6:
-        blocks.append(
-            Block((wx - 0.5, depth - 0.12, 0.15), (wx + 0.5, depth - 0.02, 0.7), white,
-                  warmer_c=rng.uniform(1.0, 5.0), stripes=0.07)
-        )  # fmt: skip
-    dx = places[1]
-    if rng.random() < 0.5:
-        door = wood if rng.random() < 0.5 else white
-        wall_thing(dx, 1.0, 0.0, 2.1, tuple(0.6 * np.array(door)), 0.04)
-        wall_thing(dx, 0.86, 0.0, 2.03, door, 0.06)
-        wall_thing(dx + 0.34, 0.1, 1.0, 0.04, (0.3, 0.3, 0.3), 0.12)
-    else:
-        sw = rng.uniform(0.8, 1.2)
-        blocks.append(Block((dx - sw / 2, depth - 0.35, 0.0), (dx + sw / 2, depth, 1.9), wood))
-        for shelf in np.arange(0.15, 1.75, 0.36):
-            left, filled = dx - sw / 2 + 0.05, rng.uniform(0.5, 1.0) * (sw - 0.1)
-            blocks.append(
-                Block((left, depth - 0.37, shelf), (left + filled, depth - 0.3, shelf + 0.25),
-                      hue(rng, (0.1, 0.6), (0.3, 0.8)), stripes=0.06)
-            )  # fmt: skip
-    px = places[2]
-    wall_thing(px, 0.8, 1.35, 0.62, wood, 0.03)
-    wall_thing(px, 0.72, 1.39, 0.54, hue(rng, (0.2, 0.7), (0.4, 0.9)), 0.04)
-    wall_thing(px + rng.uniform(-0.15, 0.15), 0.3, 1.42, 0.3, hue(rng, (0.2, 0.8), (0.3, 0.9)), 0.045)
-
-    # a sofa below the picture
-    fabric = hue(rng, (0.05, 0.45), (0.3, 0.75))
-    sw, front = rng.uniform(1.3, 1.7), depth - 0.95
-    pillow = tuple(np.clip(np.array(fabric) * 1.25, 0, 1))
-    blocks += [
-        Block((px - sw / 2, front, 0.0), (px + sw / 2, depth - 0.1, 0.44), fabric),
-        Block((px - sw / 2, depth - 0.32, 0.44), (px + sw / 2, depth - 0.1, 0.9), pillow),
-        Block((px - sw / 2 - 0.16, front, 0.0), (px - sw / 2, depth - 0.1, 0.62), fabric),
-        Block((px + sw / 2, front, 0.0), (px + sw / 2 + 0.16, depth - 0.1, 0.62), fabric),
-    ]
-    # a side table with a lamp or a screen, against a side wall
-    side = -1 if px > 0 else 1
-    tx, ty = side * (half - 0.3), rng.uniform(3.0, 3.6)
-    blocks.append(Block((tx - 0.28, ty - 0.3, 0.0), (tx + 0.28, ty + 0.3, 0.6), wood))
-    lamp_at = (tx, ty, 1.15)
-    lamp_c, ceiling_x = rng.uniform(2.0, 5.0), rng.uniform(-0.8, 0.8)
-    shade = (1.6, 1.1, 0.6) if dark else (0.7, 0.62, 0.5)
-    blocks.append(Block((tx - 0.03, ty - 0.03, 0.6), (tx + 0.03, ty + 0.03, 0.95), (0.1, 0.1, 0.1)))
-    blocks.append(
-        Block((tx - 0.15, ty - 0.15, 0.95), (tx + 0.15, ty + 0.15, 1.25), shade,
-              glow=1.0 if dark else 0.2, warmer_c=lamp_c if dark else 0.0)
-    )  # fmt: skip
-    if rng.random() < 0.5:
-        blocks.append(Block((-tx - 0.35, 3.4, 0.0), (-tx + 0.35, 4.4, rng.uniform(0.7, 1.1)), wood))
-    if rng.random() < 0.6:  # a rug
-        blocks.append(Block((-1.1, 2.0, 0.0), (1.1, 3.6, 0.01), hue(rng, (0.1, 0.6), (0.25, 0.7)), stripes=0.4))
-
-    walls = hue(rng, (0.02, 0.28), (0.68, 0.92))
-    floor = wood if rng.random() < 0.6 else hue(rng, (0.0, 0.2), (0.35, 0.65))
-    planks = 0.14 if floor is wood else 0.0
-    exposure = rng.uniform(0.9, 1.15)
-    air, rise = rng.uniform(21.2, 23.4), rng.uniform(0.1, 0.5)
-    if dark:
-        lamps = (
-            Lamp(lamp_at, (1.05, 0.66, 0.33)),
-            Lamp((side * -0.6, 0.6, 2.2), (0.62, 0.42, 0.25)),
-        )
-        ambient, exposure = (0.085, 0.065, 0.055), 1.1 * exposure
-    else:
-        lamps = (
-            Lamp((wx * 0.8, depth - 0.8, 1.7), (0.5, 0.55, 0.62)),
-            Lamp((ceiling_x, 1.2, height - 0.1), (2.3, 2.2, 2.05)),
-        )
-        ambient = (0.36, 0.36, 0.37)
-    return Room(
-        half_width_m=half,
-        depth_m=depth,
-        height_m=height,
-        walls=walls,
-        floor=floor,
-        ceiling=(0.77, 0.77, 0.75),
-        planks_m=planks,
-        blocks=tuple(blocks),
-        seat=(px + rng.uniform(-0.3, 0.3), front + 0.16, rng.normal(0, 0.15)),
-        free_depth_m=front - 0.25,
-        air_c=air,
-        rise_c=rise,
-        lamps=lamps,
-        ambient=ambient,
-        exposure=exposure,
-    )
-
-
 def light_on(room: Room, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Linear RGB of the light that falls on (..., 3) points of (..., 3) normals, m; before the camera's exposure."""
     up = 0.82 + 0.18 * normals[..., 2:3]
@@ -223,9 +105,36 @@ def light_on(room: Room, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 def see_room(room: Room, camera: Pinhole) -> Surfaces:
     """Colour, depth and warmth of the empty room through a pinhole."""
+    met = _meet_walls(room, camera)
+    for block in room.blocks:
+        _meet_block(block, camera, met)
+    lit = light_on(room, met.points, met.normals) * met.shade[..., None]
+    glow = met.glow[..., None]
+    linear = met.colour * (lit * (1 - glow) + glow) * room.exposure
+    celsius = room.air_c + room.rise_c * (met.points[..., 2] - 1.0) + met.warmer_c
+    return Surfaces(met.distance.astype(np.float32), linear.astype(np.float32), celsius.astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class _Met:
+    """What the rays have met so far, (H, W) or (H, W, 3) float32 each; nearer things are written over it."""
+
+    eye: np.ndarray  # (3,)
+    rays: np.ndarray
+    inverse: np.ndarray  # 1 / rays
+    distance: np.ndarray  # in lengths of a ray: m along the axis
+    points: np.ndarray
+    normals: np.ndarray
+    colour: np.ndarray  # before light falls on it
+    shade: np.ndarray  # share of the light that corners and contact leave
+    warmer_c: np.ndarray
+    glow: np.ndarray
+
+
+def _meet_walls(room: Room, camera: Pinhole) -> _Met:
+    """Walls, floor and ceiling alone."""
     rays = camera.rays()
     eye = np.array([camera.x, 0.0, camera.z], np.float32)
-    height, width = rays.shape[:2]
     half, deep, tall = room.half_width_m, room.depth_m, room.height_m
     inverse = 1.0 / np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
     sides = (
@@ -252,51 +161,55 @@ def see_room(room: Room, camera: Pinhole) -> Surfaces:
     lower, upper = np.minimum(across, along), np.maximum(across, along)
     gap = np.minimum(np.maximum(lower, upright), upper)  # the middle one of the three
     shade = 1.0 - np.float32(0.38) * np.exp(gap / np.float32(-0.28))
-    warmer = np.zeros((height, width), np.float32)
-    glow = np.zeros((height, width), np.float32)
-    ground, contact = points[on_floor], np.ones(int(on_floor.sum()), np.float32)
+    shade[on_floor] *= _contact(room, points[on_floor])
+    nothing = np.zeros(distance.shape, np.float32)
+    return _Met(eye, rays, inverse, distance, points, normals, colour, shade, nothing, nothing.copy())
+
+
+def _contact(room: Room, ground: np.ndarray) -> np.ndarray:
+    """(N,) share of the light left on (N, 3) points of the floor by the furniture that stands on it."""
+    left = np.ones(len(ground), np.float32)
     for block in room.blocks:
         if block.low[2] > 0.3 or block.high[2] < 0.05:
-            continue  # it does not stand on the floor and darken it
+            continue  # it hangs, or lies flat
         off_x = np.maximum(np.maximum(block.low[0] - ground[:, 0], ground[:, 0] - block.high[0]), 0)
         off_y = np.maximum(np.maximum(block.low[1] - ground[:, 1], ground[:, 1] - block.high[1]), 0)
         near = off_x + off_y < 0.6
-        contact[near] *= 1.0 - np.float32(0.45) * np.exp(np.hypot(off_x[near], off_y[near]) / np.float32(-0.14))
-    shade[on_floor] *= contact
-    for block in room.blocks:
-        low, high = np.array(block.low, np.float32), np.array(block.high, np.float32)
-        corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-        at, _ = camera.project(corners)
-        left, top = np.clip(np.floor(at.min(0)).astype(int) - 1, 0, [width, height])
-        right, bottom = np.clip(np.ceil(at.max(0)).astype(int) + 1, 0, [width, height])
-        if right <= left or bottom <= top:
-            continue
-        part = (slice(top, bottom), slice(left, right))
-        first = (low - eye) * inverse[part]
-        second = (high - eye) * inverse[part]
-        near, far = np.minimum(first, second), np.maximum(first, second)
-        enter, side = near.max(2), near.argmax(2)
-        hit = (enter < far.min(2)) & (enter > 0) & (enter < distance[part])
-        distance[part][hit] = enter[hit]
-        where = eye + enter[hit][:, None] * rays[part][hit]
-        points[part][hit] = where
-        facing = np.zeros_like(where)
-        rows = np.arange(len(where))
-        facing[rows, side[hit]] = -np.sign(rays[part][hit][rows, side[hit]])
-        normals[part][hit] = facing
-        painted = np.tile(np.asarray(block.colour, np.float32), (len(where), 1))
-        if block.stripes:
-            wave = np.sin(2 * np.pi * (where[:, 0] - low[0] + 0.6 * (where[:, 1] - low[1])) / block.stripes)
-            painted *= (1.0 - 0.22 * (wave > 0.4) - 0.1 * wave)[:, None]
-        colour[part][hit] = painted
-        low_edge = np.clip((where[:, 2] - low[2]) / max(high[2] - low[2], 1e-3), 0, 1)
-        shade[part][hit] = 0.82 + 0.18 * low_edge
-        warmer[part][hit] = block.warmer_c
-        glow[part][hit] = block.glow
-    lit = light_on(room, points, normals) * shade[..., None]
-    linear = colour * (lit * (1 - glow[..., None]) + glow[..., None]) * room.exposure
-    celsius = room.air_c + room.rise_c * (points[..., 2] - 1.0) + warmer
-    return Surfaces(distance.astype(np.float32), linear.astype(np.float32), celsius.astype(np.float32))
+        left[near] *= 1.0 - np.float32(0.45) * np.exp(np.hypot(off_x[near], off_y[near]) / np.float32(-0.14))
+    return left
+
+
+def _meet_block(block: Block, camera: Pinhole, met: _Met) -> None:
+    """Write a block over what lies behind it, within the part of the image that its corners span."""
+    low, high = np.array(block.low, np.float32), np.array(block.high, np.float32)
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    at, _ = camera.project(corners)
+    left, top = np.clip(np.floor(at.min(0)).astype(int) - 1, 0, camera.size)
+    right, bottom = np.clip(np.ceil(at.max(0)).astype(int) + 1, 0, camera.size)
+    if right <= left or bottom <= top:
+        return
+    part = (slice(top, bottom), slice(left, right))
+    first = (low - met.eye) * met.inverse[part]
+    second = (high - met.eye) * met.inverse[part]
+    near, far = np.minimum(first, second), np.maximum(first, second)
+    enter, side = near.max(2), near.argmax(2)
+    hit = (enter < far.min(2)) & (enter > 0) & (enter < met.distance[part])
+    rays = met.rays[part][hit]
+    where = met.eye + enter[hit][:, None] * rays
+    facing = np.zeros_like(where)
+    rows = np.arange(len(where))
+    facing[rows, side[hit]] = -np.sign(rays[rows, side[hit]])
+    painted = np.tile(np.asarray(block.colour, np.float32), (len(where), 1))
+    if block.stripes:
+        wave = np.sin(2 * np.pi * (where[:, 0] - low[0] + 0.6 * (where[:, 1] - low[1])) / block.stripes)
+        painted *= (1.0 - 0.22 * (wave > 0.4) - 0.1 * wave)[:, None]
+    met.distance[part][hit] = enter[hit]
+    met.points[part][hit] = where
+    met.normals[part][hit] = facing
+    met.colour[part][hit] = painted
+    met.shade[part][hit] = 0.82 + 0.18 * (where[:, 2] - low[2]) / (high[2] - low[2])  # darker towards the floor
+    met.warmer_c[part][hit] = block.warmer_c
+    met.glow[part][hit] = block.glow
 
 
 def board_pattern(room: Room, points: np.ndarray) -> np.ndarray:

@@ -10,47 +10,18 @@ import cv2
 import numpy as np
 
 from ..records import RigError
-from .body import ZONES, Body, turn_about, vertex_normals
-from .motion import Script, Stage, State
-from .render import Figure, Pinhole, draw_figure
-from .room import GAMMA, Room, Surfaces, furnish, light_on, see_room
+from .body import vertex_normals
+from .furniture import furnish
+from .motion import Stage, State
+from .occupant import SHIRTS, Occupant
+from .render import Figure, Pinhole, develop, draw_figure
+from .room import Room, Surfaces, light_on, see_room
 
 GRID = 8  # thermal pixels along either side of the sensor
 MARGIN = 2  # thermal pixels of the heat map beyond each edge of the grid: the footprints reach out
 FINE = 8  # heat map cells along a thermal pixel
 OVER = 3  # drawn triangles are this much finer than the heat map, then averaged
 HEAT_CELLS = (GRID + 2 * MARGIN) * FINE
-
-SHIRTS = {
-    "white": (0.86, 0.86, 0.85),
-    "red": (0.62, 0.04, 0.05),
-    "green": (0.05, 0.34, 0.10),
-    "blue": (0.05, 0.12, 0.50),
-    "black": (0.022, 0.022, 0.025),
-}  # linear RGB reflectance
-TROUSERS = ((0.05, 0.07, 0.14), (0.03, 0.03, 0.035), (0.20, 0.17, 0.12), (0.10, 0.10, 0.11), (0.12, 0.16, 0.26))
-HAIR = ((0.015, 0.011, 0.009), (0.05, 0.026, 0.014), (0.11, 0.06, 0.03), (0.30, 0.20, 0.09), (0.26, 0.25, 0.24))
-SKIN = ((0.62, 0.38, 0.28), (0.52, 0.31, 0.22), (0.40, 0.22, 0.14), (0.22, 0.11, 0.065), (0.68, 0.45, 0.36))
-SHOES = ((0.03, 0.03, 0.03), (0.5, 0.5, 0.5), (0.12, 0.06, 0.03))
-
-# degC over the room's air, of the whole zone before the sensor blurs it. A fit to recordings of a clothed adult at
-# 1-2 m gave hair 2.4-2.7, face and neck 4.8-5.1, clothes and bare arms 3.8; a tenth more than that brings the peak of
-# a waist-up person over its background to what the published samples show (4.7, 5-95 %: 3.6-5.6)
-WARMTH_C = {
-    "hair": 2.8,
-    "face": 5.5,
-    "neck": 5.5,
-    "nape": 4.8,
-    "eye": 5.5,
-    "mouth": 5.5,
-    "shirt": 4.2,
-    "sleeve": 4.2,
-    "forearm": 4.2,
-    "hand": 4.0,
-    "trousers": 3.3,
-    "shoe": 1.8,
-}
-CLOTH = tuple(ZONES.index(zone) for zone in ("shirt", "sleeve", "trousers"))
 
 
 @dataclass(frozen=True)
@@ -59,9 +30,10 @@ class SceneSettings:
 
     Attributes:
         room_seed: layout, colours and furniture of the room, its lamps, its temperature.
-        occupant_seed: body, hair, trousers and what the occupant does.
+        occupant_seed: what the occupant does, and who it is unless `person_seed` says so.
         clothing: colour of the shirt, white red green blue black.
         lighting: bright (daylight and ceiling) or dim (lamps, a noisier picture).
+        person_seed: body, skin, hair, trousers; -1 takes `occupant_seed` for that too.
         occupants: people in the room; they may leave it for a while.
         size: (width, height) of the camera's picture, px.
         focal_px: 0 for a horizontal field of view of 72 deg.
@@ -75,6 +47,7 @@ class SceneSettings:
     occupant_seed: int = 0
     clothing: str = "white"
     lighting: str = "bright"
+    person_seed: int = -1
     occupants: int = 1
     size: tuple[int, int] = (640, 360)
     focal_px: float = 0.0
@@ -115,43 +88,6 @@ class Look:
     distances_m: np.ndarray
 
 
-class Occupant:
-    """One person in the room: its looks, its warmth, its script."""
-
-    def __init__(self, seed: int, clothing: str, stage: Stage) -> None:
-        rng = np.random.default_rng([seed, 5])
-        cloth = rng.uniform(0.008, 0.022)
-        self.body = Body(
-            int(rng.integers(0, 64)),
-            {"hair": rng.uniform(0.012, 0.035), "nape": 0.004, "shirt": cloth, "sleeve": cloth * 1.2, "trousers": 0.012,
-             "shoe": 0.008},
-        )  # fmt: skip
-        skin = np.array(SKIN[rng.integers(len(SKIN))]) * rng.uniform(0.9, 1.1)
-        shirt = np.array(SHIRTS[clothing]) * rng.uniform(0.8, 1.1)
-        hair = np.array(HAIR[rng.integers(len(HAIR))])
-        trousers = np.array(TROUSERS[rng.integers(len(TROUSERS))]) * rng.uniform(0.8, 1.2)
-        long_hair, long_sleeves = rng.random() < 0.4, rng.random() < 0.3
-        paint = {
-            "hair": hair, "face": skin, "neck": skin, "nape": hair if long_hair else skin,
-            "eye": skin * 0.25, "mouth": skin * (0.8, 0.5, 0.55),
-            "shirt": shirt, "sleeve": shirt, "forearm": shirt if long_sleeves else skin, "hand": skin,
-            "trousers": trousers, "shoe": np.array(SHOES[rng.integers(len(SHOES))]),
-        }  # fmt: skip
-        zones = self.body.zones
-        self.paint = np.array([paint[zone] for zone in ZONES], np.float32)[zones]
-        folds = 0.11 * rng.standard_normal(len(zones)) * np.isin(zones, CLOTH)
-        self.folds = (1.0 + folds).astype(np.float32)[:, None]
-        warmth = np.array([WARMTH_C[zone] for zone in ZONES]) + rng.normal(0.0, 0.15, len(ZONES))
-        warmth *= rng.uniform(0.92, 1.08)
-        self.warmth = warmth[zones].astype(np.float32)
-        self.script = Script(stage, seed)
-
-    def stand(self, state: State) -> np.ndarray:
-        """(V, 3) float64, m: the skin where a state puts it in the room."""
-        skin = self.body.pose(state.pose) @ turn_about("z", state.heading).T
-        return skin + np.array([state.x, state.y, 0.0])
-
-
 class Scene:
     """A room and its people, seen by a camera and felt by a thermal sensor."""
 
@@ -174,8 +110,10 @@ class Scene:
             (HEAT_CELLS * OVER, HEAT_CELLS * OVER),
         )
         half_view = width / 2 / settings.focal
+        person = settings.occupant_seed if settings.person_seed < 0 else settings.person_seed
         self.occupants = [
             Occupant(
+                person + 1009 * k,
                 settings.occupant_seed + 1009 * k,
                 settings.clothing,
                 Stage(
@@ -188,7 +126,7 @@ class Scene:
                 ),
             )
             for k in range(settings.occupants)
-        ]  # fmt: skip
+        ]
         rng = np.random.default_rng([settings.occupant_seed, settings.room_seed, 11])
         self._wander = rng.uniform(0, 2 * np.pi, 4), 2 * np.pi / np.array([47.0, 113.0, 271.0, 610.0])
         self._held: tuple[float, list[np.ndarray]] = (-1.0, [])
@@ -359,12 +297,3 @@ class Scene:
             if inside.mean() > 0.05:
                 found.append(float(np.median(depth[inside])))
         return min(found, default=None)
-
-
-_TONES = np.rint(255 * np.linspace(0, 1, 4096) ** (1 / GAMMA)).astype(np.uint8)
-
-
-def develop(linear: np.ndarray) -> np.ndarray:
-    """uint8 picture of linear light, (..., 3) float32, 1 = white; highlights roll off instead of clipping hard."""
-    soft = np.where(linear > 0.7, 1.0 - 0.3 * np.exp(-(linear - 0.7) / 0.3), linear)
-    return _TONES[np.clip(soft * 4095, 0, 4095).astype(np.int32)]

@@ -148,13 +148,14 @@ def test_inversion_leaves_g_as_it_was_and_trains_i_and_d(few):
     statistics = phase.G.norm.norm.running_mean.clone()
     images, heatmaps = Batches(few.images, few.heatmaps, CPU).take(torch.arange(4))
     phase.step(images, heatmaps, torch.Generator())
-    same = {
-        name: [torch.equal(a, b) for a, b in zip(before[name], getattr(phase, name).parameters(), strict=True)]
-        for name in "GDI"
-    }
-    assert all(same["G"])
-    assert not all(same["D"])
-    assert not any(same["I"])
+
+    def unmoved(name):
+        now = dict(getattr(phase, name).named_parameters())
+        return {key for key, then in before[name].named_parameters() if torch.equal(then, now[key])}
+
+    assert unmoved("G") == set(dict(phase.G.named_parameters()))
+    assert unmoved("D") <= {"realness.bias"}  # the hinge pulls it up and down alike while no score is clear of 1
+    assert unmoved("I") == set()
     assert torch.equal(phase.G.norm.norm.running_mean, statistics)
 
 

@@ -13,6 +13,7 @@ from .log import EVENTS, RGB, THERMAL, Entry, LogWriter, decode_heatmap, is_bein
 from .read import count_entries
 from .write import rename_durably
 
+_UNFINISHED_BYTES = 1024 * 1024  # behind a cut recording's last chunk: one chunk and one large image
 _GAP = 1.75  # of the usual distance between frames; above it one is missing
 
 
@@ -98,9 +99,7 @@ def verify_clip(folder: Path) -> ClipReport:
     else:
         if index.problem is not None:
             problems.append(f"{LOG_NAME} is damaged: {index.problem}.")
-        with log.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != header.sha256:
+        if _sha256(log) != header.sha256:
             problems.append(f"{LOG_NAME} is not the file that was recorded: its SHA-256 is another.")
         found = count_entries(index.entries)
         if found != header.counts:
@@ -111,8 +110,8 @@ def verify_clip(folder: Path) -> ClipReport:
 def recover_clip(folder: Path) -> ClipReport:
     """Mend a clip that was cut short or damaged: every whole chunk of it, with a new index, under its own name.
 
-    The new file replaces the old in one step, once the disk holds all of it. If chunks in the middle had to be left
-    out, the old file is kept beside it as `clip.mcap.damaged`.
+    The new file replaces the old in one step, once the disk holds all of it. Where more than the unfinished end of a
+    cut recording is left out, the old file is kept beside it as `clip.mcap.damaged`.
 
     Returns:
         The report on the mended clip; `problems` says what was left out.
@@ -130,7 +129,8 @@ def recover_clip(folder: Path) -> ClipReport:
         if is_being_written(log):
             raise ClipError(f"clip {target.name} is being recorded at this moment; stop the recording first")
         index = read_index(log)
-        if index.problem is None and header.state in (FINISHED, RECOVERED) and target == folder:
+        ended = header.state in (FINISHED, RECOVERED)
+        if index.problem is None and ended and _sha256(log) == header.sha256 and target == folder:
             raise ClipError(f"clip {folder.name} is whole; there is nothing to recover")
         if not index.entries:
             raise ClipError(
@@ -139,15 +139,15 @@ def recover_clip(folder: Path) -> ClipReport:
         mended.unlink(missing_ok=True)  # of an attempt that was itself cut
         sha256 = _copy_entries(log, index.entries, mended)
         counts = count_entries(index.entries)
-        lost = f"{index.damaged_chunks} damaged chunks left out" if index.damaged_chunks else "its unfinished end lost"
+        lost = f"{index.damaged_chunks} damaged chunks left out, {index.lost_bytes} bytes lost at the end"
         kept = folder / f"{LOG_NAME}.damaged"
-        if index.damaged_chunks and not kept.exists():
+        if (ended or index.damaged_chunks or index.lost_bytes > _UNFINISHED_BYTES) and not kept.exists():
             log.rename(kept)
         mended.replace(log)
         header = replace(
             header,
             state=RECOVERED,
-            ended=f"cut short; recovered, {lost}",
+            ended=f"recovered: {lost}",
             counts=counts,
             image_size=header.image_size or _image_size(log, index.entries),
             sha256=sha256,
@@ -158,8 +158,13 @@ def recover_clip(folder: Path) -> ClipReport:
     except OSError as error:
         mended.unlink(missing_ok=True)
         raise ClipError(f"clip {folder.name} could not be recovered: {error.strerror or error}") from error
-    problems = [f"{lost[0].upper()}{lost[1:]}."] if index.problem is not None else []
+    problems = [f"Recovered: {lost}."] if index.problem is not None else []
     return _report(target, header, read_index(target / LOG_NAME).entries, problems)
+
+
+def _sha256(log: Path) -> str:
+    with log.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy_entries(source: Path, entries: list[Entry], target: Path) -> str:

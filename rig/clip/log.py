@@ -25,7 +25,7 @@ import numpy as np
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.records import Channel, Chunk, DataEnd
-from mcap.stream_reader import StreamReader
+from mcap.stream_reader import CRCValidationError, StreamReader
 from mcap.writer import CompressionType, Writer
 
 from ..records import SENSOR_SHAPE, Event, Heatmap
@@ -152,11 +152,13 @@ class LogIndex:
         entries: of every message in a chunk whose CRC is right, in the file's order.
         problem: what is wrong with the file, a phrase; None if every CRC is right and its end is there.
         damaged_chunks: chunks left out although something whole came after them.
+        lost_bytes: behind the last whole chunk, of a file that has no end.
     """
 
     entries: list[Entry]
     problem: str | None
     damaged_chunks: int
+    lost_bytes: int
 
 
 def read_index(path: Path) -> LogIndex:
@@ -168,7 +170,7 @@ def read_index(path: Path) -> LogIndex:
     entries: list[Entry] = []
     topics: dict[int, str] = {}
     damaged: list[int] = []  # how many entries there were when a chunk was left out
-    problem, ended = None, False
+    problem, ended, whole_to = None, False, 0
     with path.open("rb") as file:
         # A damaged length must not ask for more memory than there are bytes.
         limit = max(path.stat().st_size, 1)
@@ -180,13 +182,17 @@ def read_index(path: Path) -> LogIndex:
                         damaged.append(len(entries))
                     else:
                         entries += _chunk_entries(record.data, file.tell() - len(record.data), topics)
+                        whole_to = file.tell()
                 elif isinstance(record, DataEnd):
                     ended = True
+        except CRCValidationError:  # of the whole data section, found at its end
+            ended = True
+            problem = problem or "its data have a wrong CRC"
         except (McapError, ValueError, struct.error, OverflowError, MemoryError) as error:
             if problem is None:
                 where = "after its data" if ended else f"near byte {file.tell()} of {limit}"
                 problem = f"it is cut or damaged {where} ({str(error) or type(error).__name__})"
-    return LogIndex(entries, problem, sum(at < len(entries) for at in damaged))
+    return LogIndex(entries, problem, sum(at < len(entries) for at in damaged), 0 if ended else limit - whole_to)
 
 
 def _chunk_entries(chunk: bytes, start: int, topics: dict[int, str]) -> list[Entry]:

@@ -325,10 +325,36 @@ def test_a_damaged_chunk_in_the_middle_costs_itself_alone_and_the_old_file_is_ke
     path.write_bytes(damaged)
     report = recover_clip(folder)
     assert 45 <= report.heatmaps < 60
-    assert report.problems == ("1 damaged chunks left out.",)
+    assert report.problems == ("Recovered: 1 damaged chunks left out, 0 bytes lost at the end.",)
     assert (folder / "clip.mcap.damaged").read_bytes() == damaged
     assert verify_clip(folder).problems == ()
     assert open_clip(folder).heatmaps()[-1].sequence == 59
+
+
+def test_damage_that_hides_all_behind_it_keeps_the_old_file_too(record_clip):
+    folder, _ = record_clip(6.0)
+    path = folder / "clip.mcap"
+    damaged = bytearray(path.read_bytes())
+    second = damaged.index(b"\x06", 2000)  # a chunk's opcode; its length, eight bytes, follows
+    while int.from_bytes(damaged[second + 1 : second + 9], "little") not in range(5_000, 300_000):
+        second = damaged.index(b"\x06", second + 1)
+    damaged[second + 6] ^= 0x40  # the chunk now claims to be longer than the file
+    path.write_bytes(damaged)
+    report = recover_clip(folder)
+    assert 0 < report.heatmaps < 60
+    assert (folder / "clip.mcap.damaged").read_bytes() == damaged
+    assert verify_clip(folder).problems == ()
+
+
+def test_a_damaged_index_is_written_anew(record_clip):
+    folder, _ = record_clip()
+    path = folder / "clip.mcap"
+    damaged = bytearray(path.read_bytes())
+    damaged[-100] ^= 1
+    path.write_bytes(damaged)
+    assert verify_clip(folder).problems
+    assert recover_clip(folder).heatmaps == 30
+    assert verify_clip(folder).problems == ()
 
 
 def test_counts_gaps_and_duplicates_are_reported(tmp_path, header, clock, scene, write_timeline):

@@ -331,6 +331,16 @@ def test_a_damaged_chunk_in_the_middle_costs_itself_alone_and_the_old_file_is_ke
     assert open_clip(folder).heatmaps()[-1].sequence == 59
 
 
+def test_a_damaged_first_chunk_does_not_take_the_others_with_it(record_clip):
+    folder, _ = record_clip(6.0)
+    path = folder / "clip.mcap"
+    damaged = bytearray(path.read_bytes())
+    damaged[1000] ^= 1  # where the channels are declared
+    path.write_bytes(damaged)
+    assert 45 <= recover_clip(folder).heatmaps < 60
+    assert open_clip(folder).heatmaps()[-1].sequence == 59
+
+
 def test_damage_that_hides_all_behind_it_keeps_the_old_file_too(record_clip):
     folder, _ = record_clip(6.0)
     path = folder / "clip.mcap"

@@ -13,6 +13,7 @@ from .scene import Scene, SceneSettings
 from .sensor import SensorSettings, TwinBus
 
 MEAN_OVER_S = 120.0  # the mean distance of an occupant is taken over the first two minutes of its life
+FIRST_ROOM, FIRST_PERSON = 1, 3  # of rig 0: light walls and dark hair, so that a first look shows what is what
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +100,9 @@ def open_twin(
     scale = size[0] / 640  # the geometry is drawn for pictures 640 px wide
     scene = Scene(
         SceneSettings(
-            room_seed=rig_seed,
+            room_seed=FIRST_ROOM + rig_seed,
             occupant_seed=seed,
-            person_seed=rig_seed,  # one person in all clips of a rig, as in the published recordings
+            person_seed=FIRST_PERSON + rig_seed,  # one person in all clips of a rig, as in the published recordings
             clothing=clothing,
             lighting=lighting,
             occupants=occupants,

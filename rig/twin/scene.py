@@ -21,6 +21,7 @@ GRID = 8  # thermal pixels along either side of the sensor
 MARGIN = 2  # thermal pixels of the heat map beyond each edge of the grid: the footprints reach out
 FINE = 8  # heat map cells along a thermal pixel
 OVER = 3  # drawn triangles are this much finer than the heat map, then averaged
+DARK_LEVEL = 0.08  # mean of a picture below which the camera opens up, linear
 HEAT_CELLS = (GRID + 2 * MARGIN) * FINE
 
 
@@ -172,7 +173,12 @@ class Scene:
     @cached_property
     def _empty(self) -> np.ndarray:
         """(H, W, 3) uint8: the room without people."""
-        return cv2.GaussianBlur(develop(self._background.colour), (3, 3), 0.7)
+        return cv2.GaussianBlur(develop(self._background.colour * self._gain), (3, 3), 0.7)
+
+    @cached_property
+    def _gain(self) -> float:
+        """How far the camera opens up in a dark room: at most twofold, beside the room's own exposure."""
+        return float(np.clip(DARK_LEVEL / self._background.colour.mean(), 1.0, 2.0))
 
     def skins(self, time_s: float) -> list[np.ndarray]:
         """Each occupant's skin and clothes: (V, 3) float64, m, in the room; in view or not."""
@@ -186,7 +192,9 @@ class Scene:
         normals = vertex_normals(skin, faces)[faces].mean(1)
         centres = skin[faces].mean(1)
         lit = (
-            light_on(self.room, centres.astype(np.float32), normals.astype(np.float32)) * self.room.exposure * who.folds
+            light_on(self.room, centres.astype(np.float32), normals.astype(np.float32))
+            * who.folds
+            * (self.room.exposure * self._gain)
         )
         index = figure.face
         weight = visible.astype(np.float32)

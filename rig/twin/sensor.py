@@ -8,7 +8,7 @@ spans a refresh gets bytes of both frames.
     0x00      PCTL  power                 0x00 normal, 0x10 sleep, 0x20 / 0x21 stand-by: frames are made in normal mode
     0x01      RST   reset                 0x3F initial reset (registers to default), 0x30 flags
     0x02      FPSC  frame rate            bit 0: 1 frame/s instead of 10
-    0x03      INTC  0x04 STAT  0x05 SCLR  0x07 AVE  0x08-0x0D limits: held, no interrupt is raised
+    0x03-0D   INTC, STAT, SCLR, AVE, limits: held as written; no interrupt is raised, no moving average made
     0x0E-0F   TTH   thermistor            sign and magnitude, 11 bits, 1/16 degC, low byte first
     0x80-FF   T01-64 pixels               two's complement, 12 bits, 1/4 degC, low byte first
 """
@@ -24,7 +24,7 @@ from ..timing.clock import SECOND_NS, VirtualClock
 from .faults import Faults
 from .scene import FINE, GRID, HEAT_CELLS, MARGIN, Scene
 
-PCTL, RST, FPSC, AVE = 0x00, 0x01, 0x02, 0x07
+PCTL, RST, FPSC = 0x00, 0x01, 0x02
 THERMISTOR, PIXELS = 0x0E, 0x80
 NORMAL, INITIAL_RESET = 0x00, 0x3F
 _TIMEOUT_NS = 1_000_000_000  # Linux's I2C adapters give up after one second

@@ -193,7 +193,7 @@ def train(out: Path, steps: int, scenes: int, work: Path, every: int) -> None:
                 else:
                     mine.copy_(theirs)
         if (step + 1) % 100 == 0:
-            shown = {name: round(float(value), 3) for name, value in losses.items()}
+            shown = {name: round(value.item(), 3) for name, value in losses.items()}
             print(step + 1, f"{(time.perf_counter() - started) / (step + 1 - first):.3f} s", shown, flush=True)
         if (step + 1) % every == 0 or step + 1 == steps:
             state = {name: part.state_dict() for name, part in parts.items()}

@@ -14,7 +14,7 @@ from .geometry import GRID
 
 COLUMNS = 128  # of the mask's picture, and of the enlarged heatmap before scaling
 COLDEST_C, WARMEST_C = 19.0, 30.0
-SIZES = tuple(range(76, 166, 6))  # of the scaled heatmap; then steps of 2 about the best
+SIZES = tuple(range(82, 148, 6))  # of the scaled heatmap; then steps of 2 about the best
 RISES_C = (1.5, 2.0, 2.5)  # thresholds over the recording's median; the paper's code has 24, 24.5 and 25 degC
 
 
@@ -30,7 +30,7 @@ def authors_score_fit(heatmaps: np.ndarray, masks: np.ndarray, image_size: tuple
         masks: (N, h, w) bool or float 0..1, over the whole image.
         image_size: (width, height) of the recorded image, px.
     """
-    from scipy.fft import next_fast_len
+    from scipy import fft
 
     width, height = image_size
     rows = round(COLUMNS * height / width)
@@ -40,16 +40,16 @@ def authors_score_fit(heatmaps: np.ndarray, masks: np.ndarray, image_size: tuple
     scaled = np.clip((heatmaps - COLDEST_C) / (WARMEST_C - COLDEST_C) * 255, 0, 255)
     large = [cv2.resize(frame.astype(np.uint8), (COLUMNS, COLUMNS), interpolation=cv2.INTER_CUBIC) for frame in scaled]
     largest = SIZES[-1] + 4
-    span = tuple(int(next_fast_len(side + largest) or 0) for side in (rows, COLUMNS))
-    mask_waves = np.stack([np.fft.rfft2(frame, span) for frame in signs])
+    span = tuple(int(fft.next_fast_len(side + largest) or 0) for side in (rows, COLUMNS))
+    mask_waves = np.stack([np.asarray(fft.rfft2(frame, span)) for frame in signs])
 
     def best_shift(size: int, rise_c: float) -> tuple[float, Pose]:
         threshold = (room_c + rise_c - COLDEST_C) / (WARMEST_C - COLDEST_C) * 255
         product = np.zeros(mask_waves.shape[1:], dtype=np.complex64)
         for frame, wave in zip(large, mask_waves, strict=True):
             heat = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
-            product += wave * np.conj(np.fft.rfft2((heat > threshold).astype(np.float32), span))
-        score = np.fft.irfft2(product, span)
+            product += wave * np.conj(np.asarray(fft.rfft2((heat > threshold).astype(np.float32), span)))
+        score = np.asarray(fft.irfft2(product, span))
         down, right = np.unravel_index(int(score.argmax()), score.shape)
         top = down if down < rows else down - span[0]  # the transform wraps round
         left = right if right < COLUMNS else right - span[1]

@@ -95,7 +95,8 @@ def draw_report(fit: Fit, images: list[np.ndarray], heatmaps: np.ndarray, masks:
             left = MARGIN + column * (tile[0] + GAP)
             overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame])
             page[top : top + tile[1], left : left + tile[0]] = cv2.resize(overlay, tile, interpolation=cv2.INTER_AREA)
-            caption = f"{label}: {kind} frame, {fit.residual_c[frame]:.2f} degC unexplained"
+            left_over = f", {fit.residual_c[frame]:.2f} degC unexplained" if pose is c else ""
+            caption = f"{label}: {kind} frame{left_over}"
             _write(page, caption, (left, top + tile[1] + 22), 0.5, GREY)
     if c.synthetic:
         _stamp_ribbon(page)

@@ -33,7 +33,9 @@ class SimulatedRig:
     image_size: tuple[int, int] = IMAGE
 
 
-def simulate_rig(seed: int, frames: int = 120, mask_faults: bool = True, static_warmth: bool = True) -> SimulatedRig:
+def simulate_rig(
+    seed: int, frames: int = 120, step_s: float = 0.5, mask_faults: bool = True, static_warmth: bool = True
+) -> SimulatedRig:
     rng = np.random.default_rng(seed)
     pose = Pose(320 + rng.uniform(-60, 60), 180 + rng.uniform(-50, 50), rng.uniform(54, 74))
     temperatures = {
@@ -54,7 +56,7 @@ def simulate_rig(seed: int, frames: int = 120, mask_faults: bool = True, static_
     turn, height = rng.uniform(0, 6.28, 4), rng.uniform(1.55, 1.9)
     heatmaps, masks, true_masks = [], [], []
     for frame in range(frames):
-        t = frame * 0.5
+        t = frame * step_s
         distance = 2.5 + 1.3 * np.sin(0.31 * t + turn[0])
         middle = 320 + 250 * np.sin(0.23 * t + turn[1]) * np.cos(0.05 * t + turn[2])
         warm, mask = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.uint8)

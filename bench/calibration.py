@@ -37,15 +37,13 @@ def main() -> None:
                 errors = (found.tx - rig.pose.tx, found.ty - rig.pose.ty, found.s - rig.pose.s)
                 spreads = (found.tx_sd, found.ty_sd, found.s_sd)
                 within.append([abs(error) < 1.96 * sd for error, sd in zip(errors, spreads, strict=True)])
-    print(f"{RIGS} simulated rigs of {FRAMES} frames with faulty masks; % of a thermal pixel; CPU time with whole fit")
-    print(
-        f"{'method':15} {'2-D median':>10} {'2-D p90':>8} {'ty median':>9} {'s % median':>10} {'s % p90':>8} {'CPU s':>5}"
-    )
+    print(f"{RIGS} simulated rigs of {FRAMES} frames with faulty masks; errors in % of a thermal pixel")
+    print(f"{'method':15} {'2-D median':>10} {'2-D p90':>8} {'ty median':>9} {'s median':>9} {'s p90':>7} {'CPU s':>5}")
     for name, row in rows.items():
         plane, y, scale, seconds = np.array(row).T
         print(
             f"{name:15} {np.median(plane):10.1f} {np.quantile(plane, 0.9):8.1f} {np.median(y):9.1f} "
-            f"{np.median(scale):10.2f} {np.quantile(scale, 0.9):8.2f} {np.mean(seconds):5.2f}"
+            f"{np.median(scale):9.2f} {np.quantile(scale, 0.9):7.2f} {np.mean(seconds):5.2f}"
         )
     shares = np.mean(within, axis=0)
     print("truth within the 95 % interval: tx {:.2f}, ty {:.2f}, s {:.2f}".format(*shares))

@@ -38,6 +38,7 @@ def draw_scene(rng: np.random.Generator, seed: int, occupants: int | None = None
         SceneSettings(
             room_seed=seed,
             occupant_seed=seed + 1,
+            person_seed=seed + 2,
             clothing=str(rng.choice(list(SHIRTS))),
             lighting=str(rng.choice(["bright", "dim"])),
             occupants=int(rng.choice([1, 2], p=[0.85, 0.15])) if occupants is None else occupants,

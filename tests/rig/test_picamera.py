@@ -21,9 +21,12 @@ WIDTH, HEIGHT, STRIDE = 60, 8, 192  # libcamera pads rows: 60 pixels are 180 byt
 
 @pytest.fixture
 def package(monkeypatch):
-    """The installed picamera2, with libcamera (no wheel), kms and prctl (both need a Pi's headers) stubbed."""
+    """The installed picamera2; libcamera, kms, prctl and pidng, which have no wheels, are stubbed."""
     before = set(sys.modules)
-    stubs = {name: MagicMock(name=name) for name in ("libcamera", "kms", "pykms", "prctl")}
+    stubs = {
+        name: MagicMock(name=name)
+        for name in ("libcamera", "kms", "pykms", "prctl", "pidng", "pidng.core", "pidng.camdefs")
+    }
     for name in ("Rectangle", "Size"):
         setattr(stubs["libcamera"], name, type(name, (), {}))  # picamera2 asks isinstance() of them
     for name, stub in stubs.items():

@@ -79,7 +79,7 @@ class TrainConfig:
     r1_weight: float = 5.0  # beta in eq. 4
     r1_factor: float = 0.5  # the authors halve eq. 2; the paper does not
     heatmap_weight: float = 2.0  # gamma in eq. 4
-    heatmap_band: float = 0.05  # normalised heat; half a step of the sensor and less is noise (eq. 3)
+    heatmap_band: float = 0.05  # eq. 3; 0.275 degC, about one step of the sensor, is its noise
     generator_heatmap_factor: float = 1.0  # the authors leave eq. 3's 1/2 out for G; the paper keeps it
     inversion_adversarial_weight: float = 0.1  # lambda in eq. 6
 

@@ -80,13 +80,16 @@ def evaluate(
         on_progress: called with the clips redrawn so far and in all, every run counting anew.
 
     Raises:
-        RunError: the run is not finished, the pairs are of another size, or there are none.
+        RunError: the run is not finished, the pairs are of another size or none, or `out` cannot be made.
     """
     if len(pairs) == 0:
         raise RunError("there are no pairs to evaluate on; name a split that has clips")
     painter = Painter(run, pick_device(device))
     out = run if out is None else out
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write into {out}: {error.strerror}; give another --out") from error
 
     def redraw(source: int, frames: np.ndarray) -> np.ndarray:
         return painter.draw(painter.code(pairs.images[source : source + 1]), pairs.heatmaps[frames])

@@ -201,4 +201,4 @@ def discriminator_loss(
 
 
 def _adam(network: nn.Module, rate: float, config: TrainConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=config.adam_betas, eps=config.adam_eps)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=config.adam_betas, eps=config.adam_eps, fused=True)

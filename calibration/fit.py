@@ -183,7 +183,7 @@ def fit_calibration(
         offset_ms_sd=float(np.hypot(1e3 * spread[3], config.offset_floor_ms)) if rate is not None else 0.0,
         image_size=(int(image_size[0]), int(image_size[1])),
         score=float(np.clip(explained.r2, 0, 1)),
-        overlap=overlap(heatmaps, masks, pose, image_size, clip),
+        overlap=overlap(heatmaps, masks, pose, image_size),
         verdict=verdict,
         advice=advice,
         masks=masks_name,

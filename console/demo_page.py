@@ -101,10 +101,18 @@ def describe(
                 ("reconstruction error, 0..1", f"{measured['mae']:.4f}"),
                 ("heat-image correlation of drawn pictures", f"{measured['heat_image_correlation']:.2f}"),
                 ("the same of real pictures: the ceiling", f"{measured['heat_image_correlation_real']:.2f}"),
+                ("the same with heatmaps shuffled: the floor", f"{measured['heat_image_correlation_shuffled']:.2f}"),
             ],
             [
-                Picture(path, path.stem.replace("-", " ").capitalize() + ".")
-                for path in sorted((out / "run/evaluation").glob("*.png"))
+                Picture(
+                    out / "run/evaluation/grid.png",
+                    "Sources across the top, heatmaps down the side: clothing and light should follow the column, "
+                    "position and pose the row.",
+                ),
+                Picture(
+                    out / "run/evaluation/curves.png",
+                    "Clips redrawn with one code each, and their error frame by frame; the source frame is marked.",
+                ),
             ],
         ),
         Stage(

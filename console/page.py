@@ -9,7 +9,7 @@ import jinja2
 
 from .. import __version__, write_whole
 
-MIME = {".png": "image/png", ".jpg": "image/jpeg", ".webm": "video/webm", ".svg": "image/svg+xml"}
+MIME = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)

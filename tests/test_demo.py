@@ -57,7 +57,7 @@ def test_the_page_shows_every_stage_and_needs_nothing_else(demo):
     assert re.findall(r'<section id="([\w-]+)"', html) == list(result["seconds"])
     assert "digital twin" in html
     assert html.count("data:image/") >= 7
-    assert "data:video/webm" in html
+    assert "data:video/mp4" in html
     assert not re.search(r'(?:src|href)="(?!data:)', html)
 
 

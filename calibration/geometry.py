@@ -7,9 +7,10 @@ rotation, lies in the recorded image at
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -32,7 +33,8 @@ class Calibration:
         tx, ty: the image point on which the sensor's centre lies, px of the recorded image.
         s: one thermal pixel, px of the recorded image.
         offset_ms: image time + offset = heatmap time.
-        tx_sd, ty_sd, s_sd, offset_ms_sd: one standard deviation of each, same units.
+        tx_sd, ty_sd, s_sd, offset_ms_sd: one standard deviation of each, same units; infinite where the frames do not
+            settle it.
         image_size: (width, height) of the recorded image, px.
         score: what the fit maximised, 0..1 (share of the heat's variance that the masks explain).
         overlap: IoU of the warm region and the person masks at the fit, 0..1.
@@ -77,10 +79,29 @@ class Calibration:
                 f"{self.image_size[0]}x{self.image_size[1]}; calibrate again with clips of this size"
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values as JSON knows them: an infinite standard deviation, one that nobody knows, is None."""
+        return {name: None if value == math.inf else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """What `to_json` gave, read back.
+
+        Raises:
+            CalibrationError: a field is missing or unknown, or another major schema version wrote it.
+        """
+        try:
+            if str(saved["schema"]).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+                raise CalibrationError(f"schema {saved['schema']}, this lrt reads {SCHEMA_VERSION}")
+            known = {name: math.inf if value is None else value for name, value in saved.items()}
+            return cls(**{**known, "image_size": tuple(saved["image_size"])})
+        except (TypeError, KeyError) as error:
+            raise CalibrationError(f"not a calibration ({error}); make it with `lrt calibrate`") from error
+
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
     """Write `calibration.json`, whole or not at all."""
-    write_whole(path, (json.dumps(asdict(calibration), indent=2) + "\n").encode())
+    write_whole(path, (json.dumps(calibration.to_json(), indent=2) + "\n").encode())
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -90,15 +111,12 @@ def read_calibration(path: Path) -> Calibration:
         CalibrationError: no such file, not JSON, a field missing or unknown, or another major schema version.
     """
     try:
-        fields: dict[str, Any] = json.loads(path.read_text())
-        if str(fields["schema"]).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            raise CalibrationError(f"{path}: schema {fields['schema']}, this lrt reads {SCHEMA_VERSION}")
-        return Calibration(**{**fields, "image_size": tuple(fields["image_size"])})
+        return Calibration.from_json(json.loads(path.read_text()))
     except FileNotFoundError as error:
         raise CalibrationError(f"{path}: no such file; make it with `lrt calibrate CLIP... --out {path}`") from error
-    except (ValueError, TypeError, KeyError) as error:
-        if isinstance(error, CalibrationError):
-            raise
+    except CalibrationError as error:
+        raise CalibrationError(f"{path}: {error}") from error
+    except (ValueError, OSError) as error:
         raise CalibrationError(f"{path}: not a calibration ({error}); make it with `lrt calibrate`") from error
 
 

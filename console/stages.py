@@ -238,7 +238,7 @@ def calibrate(
     pixels = [image.pixels for image in evidence.images]
     write_image(picture, draw_report(fit, pixels, evidence.heatmaps, np.stack(people)))
     write_calibration(fit.calibration, out)
-    return _plain({"calibration": str(out), "picture": str(picture), **asdict(fit.calibration)})
+    return _plain({"calibration": str(out), "picture": str(picture), **fit.calibration.to_json()})
 
 
 def build_dataset(
@@ -316,7 +316,7 @@ def train(
     rows, columns = pairs.heatmaps.shape[1:]
     config = train_config(preset, model, (rows, columns), seed)
     config = replace(config, **{name: value for name, value in overrides.items() if value is not None})
-    calibration = asdict(read_calibration(dataset / "calibration.json"))
+    calibration = read_calibration(dataset / "calibration.json").to_json()
 
     def tell(at: Progress) -> None:
         losses = "  ".join(f"{name} {value:.3f}" for name, value in at.metrics.items())
@@ -373,7 +373,7 @@ def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: 
     record = Run.open(run).record
     if record.calibration is None:
         raise StageError(f"{run}: the run carries no calibration; train it on a dataset that `lrt build-dataset` made")
-    calibration = Calibration(**{**record.calibration, "image_size": tuple(record.calibration["image_size"])})
+    calibration = Calibration.from_json(record.calibration)
     view = find_view(calibration, record.config.model.heatmap_shape)
     clip = open_clip(heatmaps)
     found = clip.heatmaps()

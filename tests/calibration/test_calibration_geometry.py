@@ -86,6 +86,14 @@ def test_a_calibration_read_back_is_the_one_written(calibration: Calibration, tm
     assert read_calibration(path) == calibration
 
 
+def test_an_unsettled_parameter_is_null_in_strict_json(calibration: Calibration, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    unsettled = replace(calibration, ty_sd=np.inf)
+    write_calibration(unsettled, path)
+    assert json.loads(path.read_text())["ty_sd"] is None
+    assert read_calibration(path) == unsettled
+
+
 @pytest.mark.parametrize("garbage", ["", "not json", "[1, 2]", "{}", '{"schema": "1.0.0"}'])
 def test_garbage_is_refused_in_one_line(garbage: str, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"

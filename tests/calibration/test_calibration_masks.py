@@ -116,7 +116,11 @@ def test_the_small_network_finds_the_twins_people() -> None:
         seed = 90_000_000 + 10 * number
         occupants = 0 if number % 8 == 7 else 1
         clothing, lighting = tuple(SHIRTS)[number % 5], ("bright", "dim")[number // 5 % 2]
-        scene = Scene(SceneSettings(seed, seed + 1, clothing, lighting, occupants))
+        scene = Scene(
+            SceneSettings(
+                room_seed=seed, occupant_seed=seed + 1, clothing=clothing, lighting=lighting, occupants=occupants
+            )
+        )
         look = scene.look(40.0 + 7.0 * number)
         (mask,) = source.masks([look.image])
         person = mask > 0.5

@@ -170,6 +170,7 @@ def fit_calibration(
         orientation_r2=dict(zip(ORIENTATIONS, search.best.tolist(), strict=True)),
         on_border=search.on_border(pose),
         missing_masks=_share_missing(heatmaps, clip, occupied),
+        masks_out_of_place=masks_name == "small" and not synthetic,
     )
     verdict, advice = judge(findings)
     calibration = Calibration(

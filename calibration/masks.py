@@ -57,7 +57,7 @@ def open_masks(choice: str, weights: Path | None = None) -> MaskSource:
     if choice == "maskrcnn":
         return NetworkMasks("maskrcnn", _load_maskrcnn(weights))
     if choice == "small":
-        return NetworkMasks("small", _load_small(weights))
+        return NetworkMasks("small" if weights is None else f"small {weights.name}", _load_small(weights))
     folder = Path(choice)
     if weights is not None:
         raise MaskError(f"--weights goes with --masks maskrcnn or small, not with the masks of {folder}")

@@ -29,6 +29,7 @@ class Findings:
         orientation_r2: best score of each orientation, (quarter turns anticlockwise, mirrored).
         on_border: whether the pose lies at the edge of the search.
         missing_masks: share of the frames with warmth and no mask.
+        masks_out_of_place: the masks are by a network that has seen the twin alone, the clips are not the twin's.
     """
 
     frames: int
@@ -41,6 +42,7 @@ class Findings:
     orientation_r2: dict[tuple[int, bool], float]
     on_border: bool
     missing_masks: float
+    masks_out_of_place: bool = False
 
 
 def judge(found: Findings) -> tuple[str, str]:
@@ -50,6 +52,8 @@ def judge(found: Findings) -> tuple[str, str]:
 
 
 def _advise(found: Findings) -> str:
+    if found.masks_out_of_place:
+        return "the small network knows the twin's people alone: use --masks maskrcnn, or masks from a folder"
     best = max(found.orientation_r2, key=lambda key: found.orientation_r2[key])
     upright = found.orientation_r2[(0, False)]
     others = max(r2 for key, r2 in found.orientation_r2.items() if key != (0, False))

@@ -99,6 +99,16 @@ def test_masks_that_miss_the_person_are_noticed(rigs) -> None:
     assert "masks miss the person" in c.advice
 
 
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_the_small_networks_masks_are_good_for_the_twin_alone(simulate, synthetic: bool) -> None:
+    rig = simulate(700, frames=100)
+    c = fit_calibration(
+        rig.heatmaps, rig.true_masks, rig.image_size, masks_name="small", synthetic=synthetic
+    ).calibration
+    assert c.verdict == ("PASS" if synthetic else "WARN")
+    assert ("maskrcnn" in c.advice) != synthetic
+
+
 def test_a_walk_on_one_side_asks_for_the_other(simulate) -> None:
     rig = simulate(700, frames=300)
     left = np.array([not mask.any() or np.flatnonzero(mask.any(axis=0)).max() < 90 for mask in rig.true_masks])

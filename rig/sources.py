@@ -1,6 +1,8 @@
 """What a recording draws from: a thermal sensor and a camera, real or twin."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Protocol, Self
 
 from .records import Heatmap, Image, RigError
 
@@ -42,3 +44,19 @@ class Camera(Protocol):
     def poll(self) -> list[Image]: ...
 
     def close(self) -> None: ...
+
+
+class Device(ABC):
+    """What is closed at the end of its `with` block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it; a second time does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -2,21 +2,19 @@
 
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
 from ..records import Image, RigError
-from ..sources import SourceEnded
+from ..sources import Device, SourceEnded
 from ..timing.clock import SECOND_NS, Clock
 
 _MS_NS = 1_000_000
 _STAMP_AGE_NS = SECOND_NS  # a driver's stamp older than this, or from the future, is not CLOCK_MONOTONIC
 
 
-class OpenCVCamera:
+class OpenCVCamera(Device):
     """A camera or a video file, open; a context manager.
 
     Args:
@@ -65,14 +63,6 @@ class OpenCVCamera:
     def close(self) -> None:
         """Let go of the device or file."""
         self._capture.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _poll_device(self) -> list[Image]:
         found, frame = self._capture.read()

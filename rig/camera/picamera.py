@@ -7,12 +7,12 @@ runs in the camera's thread, under its lock, and what it raises ends that thread
 import threading
 import time
 from collections import deque
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ..records import Image, RigError
+from ..sources import Device
 from ..timing.clock import SECOND_NS, Clock
 
 _SETTLE_NS = 2 * SECOND_NS  # for exposure and white balance, before they are frozen
@@ -21,7 +21,7 @@ _SUSPENDED_NS = 1_000_000  # libcamera's manual says CLOCK_BOOTTIME, its drivers
 _MOST_WAITING = 60  # frames, 2 s at 30/s; then the oldest is let go, which shows as a jump of the sequence
 
 
-class PiCamera:
+class PiCamera(Device):
     """The camera, running, its exposure and colour settled and frozen; a context manager.
 
     Exposure is frozen because a clip's light is one of its tags: it must not breathe while a person walks through.
@@ -89,14 +89,6 @@ class PiCamera:
         self._camera.pre_callback = None
         self._camera.stop()
         self._camera.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _start(self, size: tuple[int, int], rate: float) -> None:
         frame_us = round(1_000_000 / rate)

@@ -168,7 +168,9 @@ def read_index(path: Path) -> LogIndex:
         OSError: the file cannot be read; never for what is in it.
     """
     entries: list[Entry] = []
-    topics = dict(enumerate(TOPICS, 1))  # the first chunk tells, but it may be the damaged one: ours never differ
+    topics: dict[int, str] = dict(
+        enumerate(TOPICS, 1)
+    )  # the first chunk tells, but it may be the damaged one: ours never differ
     damaged: list[int] = []  # how many entries there were when a chunk was left out
     problem, ended, whole_to = None, False, 0
     with path.open("rb") as file:

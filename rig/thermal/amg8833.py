@@ -13,13 +13,12 @@ in every frame), and the read is repeated until two agree, which a torn one neve
     0x80-FF   T01-64 pixels, low byte first             two's complement, 12 bits, 1/4 degC
 """
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ..records import SENSOR_SHAPE, Heatmap, RigError
-from ..sources import FRAME_NS, SILENCE_NS, WARM_UP_NS
+from ..sources import FRAME_NS, SILENCE_NS, WARM_UP_NS, Device
 from ..timing.clock import Clock
 
 _PIXELS = bytes([0x80])
@@ -32,7 +31,7 @@ _UNSURE_NS = (
 _MOST_READS = 5  # of one poll; more that all differ are noise on the bus, not torn frames
 
 
-class AMG8833:
+class AMG8833(Device):
     """The sensor, open and running at 10 frames/s; a context manager.
 
     Args:
@@ -111,14 +110,6 @@ class AMG8833:
         if self._own_bus is not None:
             self._own_bus.deinit()
             self._own_bus = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _poll(self) -> Heatmap | None:
         block, first_ns, end_ns = self._read_pixels()

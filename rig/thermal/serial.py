@@ -5,14 +5,12 @@ One line a frame: 64 pixels row by row, then the thermistor, in degC, comma sepa
 """
 
 import math
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import serial
 
 from ..records import QUARTER_C, SENSOR_SHAPE, SIXTEENTH_C, Heatmap, RigError
-from ..sources import SILENCE_NS
+from ..sources import SILENCE_NS, Device
 from ..timing.clock import SECOND_NS, Clock
 
 _FIELDS = 65
@@ -23,7 +21,7 @@ _BITS_A_BYTE = 10  # start, eight, stop
 _BOOT_NS = 5 * SECOND_NS  # opening the port resets an Arduino: its loader and the sketch's set-up take some seconds
 
 
-class SerialSensor:
+class SerialSensor(Device):
     """The port, open; a context manager.
 
     Args:
@@ -102,14 +100,6 @@ class SerialSensor:
     def close(self) -> None:
         """Close the port."""
         self._port.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def parse_line(line: bytes) -> tuple[np.ndarray, int] | None:

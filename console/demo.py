@@ -16,8 +16,8 @@ import numpy as np
 from .. import LrtError
 from ..dataset.tags import CLOTHING, LIGHTING
 from . import stages
-from .demo_page import describe
-from .page import write_page
+from .demo_page import describe, draw_hero
+from .page import Picture, write_page
 from .progress import progress_bar
 
 MARK = "demo.json"  # what a demo folder is known by
@@ -61,7 +61,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
 
     with stage("capture", "recording twelve clips of the twin"):
         wanted = [(f"{clothing}-{lighting}", clothing, lighting) for clothing in CLOTHING for lighting in LIGHTING]
-        held_out = [(f"{clothing}-{lighting}-2", clothing, lighting) for clothing, lighting in HELD_OUT]
+        held_out = [(f"{clothing}-{lighting}-again", clothing, lighting) for clothing, lighting in HELD_OUT]
         recorded = _record(wanted + held_out, out / "clips", seconds)
     folders = [out / "clips" / clip_id for clip_id, _, _ in wanted + held_out]
 
@@ -101,6 +101,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         "heat_image_correlation_real": measured["heat_image_correlation_real"],
         "mae": measured["mae"],
         "report": str(out / "index.html"),
+        "picture": str(draw_hero(out, folders[-1])),
         "seconds": {name: round(value, 1) for name, value in took.items()},
         "synthetic": True,
     }
@@ -120,6 +121,11 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         figures,
         shown,
         synthetic=True,
+        hero=Picture(
+            Path(result["picture"]),
+            "From the top: 8x5 heatmaps of a clip the network never saw; what it drew from each, with the clothes and "
+            "the light of the source picture at the bottom; and what the camera saw at that moment.",
+        ),
     )
     (out / MARK).write_text(json.dumps(result, indent=2) + "\n")
     return result

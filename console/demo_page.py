@@ -10,6 +10,9 @@ import numpy as np
 from . import stages
 from .page import Picture, Stage, draw_curves
 
+HERO_COLUMNS = 7
+WELL_IN_VIEW_C = 2.0  # the warmest tenth of the cells above the median cell
+
 
 def describe(
     out: Path,
@@ -120,7 +123,7 @@ def describe(
             "Draw from heat alone",
             "A clip the network never saw, drawn from its heatmaps and one source picture that lends clothing and "
             "light. The clip's own images stayed closed.",
-            "lrt synthesise run --heatmaps clips/blue-bright-2 --source source.png --out drawn",
+            "lrt synthesise run --heatmaps clips/blue-bright-again --source source.png --out drawn",
             took["synthesise"],
             [("pictures", str(drawn["pictures"]))],
             [
@@ -166,10 +169,51 @@ def _draw_dataset(out: Path) -> Path:
 def _draw_losses(out: Path) -> Path:
     lines = [json.loads(line) for line in (out / "run/metrics.jsonl").read_text().splitlines()]
     gan = [line for line in lines if line["phase"] == "gan"]
-    curves = {
-        name.replace("_", " "): [(line["step"], line["metrics"][name]) for line in gan]
-        for name in list(gan[0]["metrics"])[:5]
+    shown = {
+        "D: real against drawn": "d_adversarial",
+        "G: taken for real": "g_adversarial",
+        "D's heat of real": "d_heatmap_real",
+        "D's heat of drawn": "d_heatmap_fake",
     }
+    curves = {name: [(line["step"], line["metrics"][metric]) for line in gan] for name, metric in shown.items()}
     path = out / "losses.svg"
     draw_curves(path, curves, "step", "loss")
+    return path
+
+
+def draw_hero(out: Path, folder: Path) -> Path:
+    """What the demo is about in one picture: heat, what the camera saw, and what was drawn from the heat.
+
+    Args:
+        out: the demo's folder, every stage done.
+        folder: the clip that was drawn; its images are opened here for the first time, to compare.
+
+    Returns:
+        The PNG's path.
+    """
+    from ..calibration.geometry import find_view, read_calibration
+    from ..dataset.load import normalise_heatmap
+    from ..model.pictures import paint_heat, sheet
+    from ..rig.clip import open_clip
+
+    clip = open_clip(folder)
+    view = find_view(read_calibration(out / "calibration.json"))
+    heat, image, _ = clip.pair_index(stages.PAIR_GAP_MS)
+    celsius = view.sample_heatmap(clip.oriented(np.stack([heatmap.celsius for heatmap in clip.heatmaps()])))[heat]
+    warm = np.percentile(celsius, 90, axis=(1, 2)) - np.median(celsius, axis=(1, 2))
+    occupied = np.flatnonzero(warm >= min(WELL_IN_VIEW_C, np.quantile(warm, 0.7)))
+    chosen = occupied[np.linspace(0, len(occupied) - 1, HERO_COLUMNS).round().astype(int)]
+    saw = np.stack([view.crop_image(clip.image(int(image[k])).pixels) for k in chosen])
+    drawn = np.stack([stages.read_image(out / "drawn" / f"{heat[k]:06d}.png") for k in chosen])
+    source = np.stack([stages.read_image(out / "source.png")] + [np.full_like(saw[0], 255)] * (HERO_COLUMNS - 1))
+    page = sheet(
+        [
+            ("heat", paint_heat(normalise_heatmap(celsius[chosen]), saw.shape[1:3])),
+            ("drawn from it", drawn),
+            ("the camera saw", saw),
+            ("source picture", source),
+        ]
+    )
+    path = out / "picture.png"
+    stages.write_image(path, page)
     return path

@@ -58,18 +58,26 @@ def write_page(
     figures: Sequence[tuple[str, str]],
     stages: Sequence[Stage],
     synthetic: bool,
+    hero: Picture | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
     Args:
         figures: (name, value) of the few that matter, shown on top.
         synthetic: True puts the ribbon on it that says a twin made it.
+        hero: the one picture that says it all, above the stages.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lrt", "console"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     html = environment.get_template("page.html.jinja").render(
-        title=title, subtitle=subtitle, figures=figures, stages=stages, synthetic=synthetic, version=__version__
+        title=title,
+        subtitle=subtitle,
+        figures=figures,
+        stages=stages,
+        synthetic=synthetic,
+        hero=hero,
+        version=__version__,
     )
     write_whole(path, html.encode())
 

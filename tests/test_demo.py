@@ -77,5 +77,5 @@ def test_drawing_from_heat_opens_no_image_of_the_clip(demo, monkeypatch: pytest.
     _, out = demo
     monkeypatch.setattr(read.Clip, "image", lambda *_: pytest.fail("an image of the clip was opened"))
 
-    drawn = stages.synthesise(out / "run", out / "clips/red-dim-2", out / "source.png", tmp_path / "drawn")
+    drawn = stages.synthesise(out / "run", out / "clips/red-dim-again", out / "source.png", tmp_path / "drawn")
     assert drawn["pictures"] > 150

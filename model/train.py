@@ -1,11 +1,9 @@
 """Training: the GAN phase, then the inversion phase, in one loop that can be stopped and resumed anywhere."""
 
-import contextlib
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +73,8 @@ def train(
 ) -> RunSummary:
     """Train a model on the pairs, into a run folder.
 
-    Ctrl-C, or `stop`, ends it after the step at hand with a checkpoint; a resumed run then takes the very steps that
-    the uninterrupted one would have taken.
+    `stop` ends it after the step at hand with a checkpoint; a resumed run then takes the very steps that the
+    uninterrupted one would have taken.
 
     Args:
         pairs: the training split; images 8 times the heatmaps' rows and columns, as `config.model` says.
@@ -104,24 +102,24 @@ def train(
     networks = build_networks(config.model, config.seed)
     for network in (networks.generator, networks.discriminator, networks.inversion):
         network.to(place).to(memory_format=torch.channels_last)
-    with _stop_on_interrupt(stop or threading.Event()) as stop:
-        loop = _Loop(
-            run, Batches(pairs.images, pairs.heatmaps, place), SampleSheet(pairs, config, place), on_progress, stop
-        )
-        if saved is None or saved["phase"] == "gan":
-            gan = GanPhase(networks, config)
-            done = loop.go_through(gan, steps["gan"], saved)
-            saved = None
-            if done < steps["gan"]:
-                return RunSummary(out, False, done, 0, time.monotonic() - began, loop.last)
-            networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
-            run.save_weights("generator", networks.generator)
-            run.save_weights("discriminator", networks.discriminator)
-        inversion = InversionPhase(networks, config)
-        done = loop.go_through(inversion, steps["inversion"], saved)
-        finished = done == steps["inversion"]
-        if finished:
-            run.save_weights("inversion", inversion.I_ema.network)
+    stop = stop or threading.Event()
+    loop = _Loop(
+        run, Batches(pairs.images, pairs.heatmaps, place), SampleSheet(pairs, config, place), on_progress, stop
+    )
+    if saved is None or saved["phase"] == "gan":
+        gan = GanPhase(networks, config)
+        done = loop.go_through(gan, steps["gan"], saved)
+        saved = None
+        if done < steps["gan"]:
+            return RunSummary(out, False, done, 0, time.monotonic() - began, loop.last)
+        networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
+        run.save_weights("generator", networks.generator)
+        run.save_weights("discriminator", networks.discriminator)
+    inversion = InversionPhase(networks, config)
+    done = loop.go_through(inversion, steps["inversion"], saved)
+    finished = done == steps["inversion"]
+    if finished:
+        run.save_weights("inversion", inversion.I_ema.network)
     return RunSummary(out, finished, steps["gan"], done, time.monotonic() - began, loop.last)
 
 
@@ -223,22 +221,3 @@ def _check_shapes(pairs: PairSet, config: TrainConfig) -> None:
             f"the dataset has heatmaps {pairs.heatmaps.shape[1:]} and images {pairs.images.shape[1:3]}, "
             f"the model takes {heat} and {image}; an image is 8 times its heatmap"
         )
-
-
-@contextlib.contextmanager
-def _stop_on_interrupt(stop: threading.Event) -> Iterator[threading.Event]:
-    """Ctrl-C sets `stop`, so that no step is cut in two; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals are the main thread's
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupted(_signal: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

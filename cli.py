@@ -341,7 +341,7 @@ def synthesise(run: Path, heatmaps: Path, source: Path, out: Path) -> Result:
 
 @command("demo", "lrt demo --out demo")
 @click.option("--out", type=FOLDER, default=Path("demo"), show_default=True, help="Folder for all of it.")
-@click.option("--seconds", default=20.0, show_default=True, help="Length of each clip.")
+@click.option("--seconds", default=10.0, show_default=True, help="Length of each clip.")
 @click.option("--replace", is_flag=True, help="Begin anew in a folder that an earlier demo filled.")
 def demo(out: Path, seconds: float, replace: bool) -> Result:
     """Go the whole way on the rig's twin, and end with a page to look at."""

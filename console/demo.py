@@ -22,6 +22,8 @@ from .progress import progress_bar
 
 MARK = "demo.json"  # what a demo folder is known by
 CONSENT = "TWIN"  # nobody was recorded
+TAKES = 3  # of each shirt in each light: many short clips, so that colour does not go with place
+GAN_STEPS = 1600  # twice the preset's: two minutes, for a picture worth looking at
 HELD_OUT = (("red", "dim"), ("blue", "bright"))  # recorded a second time, kept from training, drawn in the end
 
 
@@ -34,7 +36,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
 
     Args:
         out: a new folder for clips, calibration, dataset, run, pictures and page.
-        seconds: of each of the twelve clips.
+        seconds: of each clip.
         replace: clear `out` first, if an earlier demo made it.
         say: called with a line before each stage.
 
@@ -59,8 +61,13 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         yield
         took[name] = time.monotonic() - began
 
-    with stage("capture", "recording twelve clips of the twin"):
-        wanted = [(f"{clothing}-{lighting}", clothing, lighting) for clothing in CLOTHING for lighting in LIGHTING]
+    with stage("capture", "recording the twin in five shirts and two lights"):
+        wanted = [
+            (f"{clothing}-{lighting}-{take}", clothing, lighting)
+            for clothing in CLOTHING
+            for lighting in LIGHTING
+            for take in range(1, TAKES + 1)
+        ]
         held_out = [(f"{clothing}-{lighting}-again", clothing, lighting) for clothing, lighting in HELD_OUT]
         recorded = _record(wanted + held_out, out / "clips", seconds)
     folders = [out / "clips" / clip_id for clip_id, _, _ in wanted + held_out]
@@ -79,7 +86,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
             on_progress=update,
         )
     with stage("train", "training a small SPADE-SR"), progress_bar("training", "steps") as update:
-        stages.train(out / "dataset", out / "run", preset="smoke", on_progress=update)
+        stages.train(out / "dataset", out / "run", preset="smoke", gan_steps=GAN_STEPS, on_progress=update)
 
     with stage("evaluate", "measuring it as the paper does"), progress_bar("evaluating", "clips") as update:
         measured = stages.evaluate(out / "run", out / "dataset", split="test", on_progress=update)
@@ -168,7 +175,7 @@ def _pick_source(out: Path) -> Path:
     from ..dataset.load import load_pairs
 
     pairs = load_pairs(out / "dataset", "train")
-    members = np.flatnonzero(pairs.clip == pairs.clip_ids.index("green-bright"))
+    members = np.flatnonzero(pairs.clip == pairs.clip_ids.index("green-bright-1"))
     warm = pairs.heatmaps[members].max(axis=(1, 2)) - np.median(pairs.heatmaps[members], axis=(1, 2))
     source = out / "source.png"
     stages.write_image(source, pairs.images[members[np.argmax(warm)]])  # someone is in view

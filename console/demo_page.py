@@ -33,9 +33,10 @@ def describe(
         Stage(
             "capture",
             "Record",
-            "Twelve clips, five shirts in two lights, two of them twice. The real Adafruit driver read the registers "
-            "of an AMG8833 on a faked I2C bus, the twin's camera gave the frames, and both were stamped on one clock.",
-            "lrt capture --clip-id red-bright --clothing red --lighting bright --consent TWIN --rig twin",
+            f"{len(recorded)} clips, five shirts in two lights, two of the clips kept from training. The real Adafruit "
+            "driver read the registers of an AMG8833 on a faked I2C bus, the twin's camera gave the frames, and both "
+            "were stamped on one clock.",
+            "lrt capture --clip-id red-bright-1 --clothing red --lighting bright --consent TWIN --rig twin",
             took["capture"],
             [
                 ("heatmaps", f"{sum(clip['heatmaps'] for clip in recorded):,}"),
@@ -79,9 +80,9 @@ def describe(
         Stage(
             "train",
             "Train",
-            "SPADE-SR in its smallest form, about a minute on two cores. The published network has 12.9 million "
+            "SPADE-SR in its smallest form, two minutes on two cores. The published network has 12.9 million "
             "weights; --preset authors trains it, on a GPU.",
-            "lrt train dataset --out run --preset smoke",
+            "lrt train dataset --out run --preset smoke --gan-steps 1600",
             took["train"],
             (),
             [
@@ -143,8 +144,8 @@ def _draw_frames(out: Path) -> Path:
     from ..rig.clip import open_clip
 
     tiles = []
-    for clip_id in ("white-bright", "red-dim", "green-bright", "blue-dim", "black-bright", "white-dim"):
-        clip = open_clip(out / "clips" / clip_id)
+    for tags in ("white-bright", "red-dim", "green-bright", "blue-dim", "black-bright", "white-dim"):
+        clip = open_clip(out / "clips" / f"{tags}-1")
         heat, image, _ = clip.pair_index(stages.PAIR_GAP_MS)
         celsius = clip.oriented(np.stack([heatmap.celsius for heatmap in clip.heatmaps()]))[heat]
         shown = int(np.argmax(np.percentile(celsius, 90, axis=(1, 2)) - np.median(celsius, axis=(1, 2))))

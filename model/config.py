@@ -156,31 +156,39 @@ def train_config(
 
 
 def _smoke(authors: TrainConfig) -> TrainConfig:
+    """Tuned on the twin's pairs and on drawn figures for two cores and about a minute.
+
+    A D as quick as the authors' (four times G's rate, R1 5) wins within a hundred steps at this size, and G then
+    ignores z: an equal rate and a heavier R1 keep light and clothing apart, and many small batches beat few large ones.
+    Of widths 8, 12, 16 and 24 at the same cost, 16 redraws clips it never saw best.
+    """
     small = replace(
         authors.model,
-        width=8,
+        width=16,
         semantic_width=max(4, authors.model.semantic_width // 8),
         z=64,
-        discriminator_width=8,
+        discriminator_width=12,
         heatmap_head_width=8,
         inversion_width=8,
-        batch_norm_momentum=0.1,  # a few hundred steps: statistics of the last tens of batches, as the EMA's weights
+        batch_norm_momentum=0.1,  # statistics of the last tens of batches, as the EMA's weights are
     )
     return replace(
         authors,
         preset="smoke",
         model=small,
-        batch=16,
-        gan_steps=400,
-        inversion_steps=100,
+        batch=8,
+        gan_steps=800,
+        inversion_steps=250,
         lr_generator=1e-3,  # the paper's rates are for 34,000 steps
-        lr_discriminator=2e-3,
+        lr_discriminator=1e-3,
         lr_inversion=1e-3,
-        lr_inversion_discriminator=2e-3,
+        lr_inversion_discriminator=1e-3,
+        adam_betas=(0.0, 0.99),  # a memory of 100 steps, not of 1,000
         ema=0.95,
         inversion_ema=0.95,
+        r1_weight=20.0,
         log_every=20,
-        sample_every=100,
+        sample_every=200,
     )
 
 

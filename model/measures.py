@@ -13,8 +13,8 @@ def heat_image_correlation(pictures: np.ndarray, heatmaps: np.ndarray, group: np
 
     Within a group (one clip, or one code) light, clothing and room stand still, so what changes is the person. A
     cell's change of heat is its temperature above the cell's lower quartile over the group; its change of picture is
-    the distance from the group's median picture, averaged over channels and over the cell. Cells of all groups are
-    pooled.
+    the distance from the median picture of the frames in that quartile, averaged over channels and over the cell: a
+    person who stays for most of a clip would otherwise be its background. Cells of all groups are pooled.
 
     Args:
         pictures: (N, 8h, 8w, 3) float32 in [0, 1].
@@ -27,10 +27,11 @@ def heat_image_correlation(pictures: np.ndarray, heatmaps: np.ndarray, group: np
     of_heat, of_pictures = [], []
     for one in np.unique(group):
         member = group == one
-        heat, picture = heatmaps[member], pictures[member]
-        of_heat.append((heat - np.quantile(heat, QUIET, axis=0)).ravel())
-        change = np.abs(picture - np.median(picture, axis=0)).mean(axis=-1)  # (n, 8h, 8w)
-        of_pictures.append(_cell_means(change, heat.shape[1:]).ravel())
+        heat, picture = heatmaps[member], _patches(pictures[member], heatmaps.shape[1:])
+        quiet = np.quantile(heat, QUIET, axis=0)
+        of_heat.append((heat - quiet).ravel())
+        empty = np.where((heat <= quiet)[..., None], picture, np.nan)  # a cell's frames without anyone in it
+        of_pictures.append(np.abs(picture - np.nanmedian(empty, axis=0)).mean(axis=-1).ravel())
     a, b = np.concatenate(of_heat), np.concatenate(of_pictures)
     a, b = a - a.mean(), b - b.mean()
     scale = np.sqrt((a**2).sum() * (b**2).sum())
@@ -61,7 +62,9 @@ def diversity(pictures: np.ndarray) -> float:
     return float(total / (codes * (codes - 1) / 2))
 
 
-def _cell_means(change: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(n, H, W) -> (n, h, w), the mean over each thermal pixel's patch."""
-    n, rows, columns = len(change), *shape
-    return change.reshape(n, rows, change.shape[1] // rows, columns, change.shape[2] // columns).mean(axis=(2, 4))
+def _patches(pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(n, H, W, 3) -> (n, h, w, values): what lies over each thermal pixel."""
+    n, height, width, channels = pictures.shape
+    rows, columns = shape
+    split = pictures.reshape(n, rows, height // rows, columns, width // columns, channels)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(n, rows, columns, -1)

@@ -259,6 +259,33 @@ def test_a_run_is_resumed_as_itself_or_not_at_all(run: Run, rig: Path):
     assert json.loads(out)["finished"] is True
 
 
+def test_ctrl_c_stops_training_and_resume_goes_on(rig: Path, tmp_path: Path):
+    """SIGINT ends the step at hand, keeps a checkpoint and says how to go on."""
+    lrt = str(Path(sys.executable).parent / "lrt")
+    command = [lrt, "train", str(rig / "dataset"), "--out", str(tmp_path / "run"), "--preset", "smoke", "--batch", "4"]
+    command += ["--gan-steps", "100000", "--inversion-steps", "1", "--json"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        metrics = tmp_path / "run/metrics.jsonl"
+        deadline = time.monotonic() + 90
+        while not metrics.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    stopped = json.loads(out)
+
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert stopped["finished"] is False
+    assert 0 < stopped["gan_steps"] < 100000
+    with subprocess.Popen([*command, "--resume"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        lines = metrics.read_text().count("\n")
+        while metrics.read_text().count("\n") <= lines and time.monotonic() < deadline + 60:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert json.loads(out)["gan_steps"] > stopped["gan_steps"], err
+
+
 @pytest.mark.parametrize(("option", "value"), [("--model", "spade-7"), ("--preset", "quick"), ("--device", "abacus")])
 def test_what_cannot_be_trained_is_one_line(run: Run, rig: Path, tmp_path: Path, option: str, value: str):
     says(run("train", rig / "dataset", "--out", tmp_path / "run", option, value), value)

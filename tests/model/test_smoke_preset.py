@@ -15,7 +15,7 @@ from lrt.model.run import Run
 from lrt.model.train import train
 
 _PRESET = train_config("smoke")
-CONFIG = replace(_PRESET, gan_steps=500, inversion_steps=80)  # about half of it: enough for these figures
+CONFIG = replace(_PRESET, gan_steps=400, inversion_steps=125)  # half of it: enough for these figures
 
 
 @pytest.fixture(scope="module")

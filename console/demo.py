@@ -74,7 +74,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
 
     with stage("calibrate", "calibrating heat to picture"), progress_bar("finding people", "frames") as update:
         fit = stages.calibrate(folders[: len(wanted)], out / "calibration.json", masks="small", on_progress=update)
-    truth = _true_geometry(folders[: len(wanted)])
+    truth = _true_geometry(folders[: len(wanted)], seconds)
     error_px = float(np.hypot(fit["tx"] - truth["tx"], fit["ty"] - truth["ty"]))
 
     with stage("build-dataset", "building the dataset"), progress_bar("building", "clips") as update:
@@ -164,10 +164,13 @@ def _record(clips: Sequence[tuple[str, str, str]], out: Path, seconds: float) ->
         return [job.result() for job in jobs]
 
 
-def _true_geometry(folders: Sequence[Path]) -> dict[str, float]:
-    """Mean of the twin's tx, ty and s over the clips, px: with two lenses they depend on where people stood."""
-    truths = [stages.show_clip(folder)["twin"] for folder in folders]
-    return {name: float(np.mean([truth[name] for truth in truths])) for name in ("tx", "ty", "s")}
+def _true_geometry(folders: Sequence[Path], seconds: float) -> dict[str, float]:
+    """The twin's true tx, ty and s, px, at the distance where people stood in the clips: two lenses see parallax."""
+    from ..rig.twin.rig import mean_distance, scene_of
+
+    scenes = [scene_of(stages.show_clip(folder)["twin"]) for folder in folders]
+    geometry = np.mean([scene.true_geometry(mean_distance(scene, seconds)) for scene in scenes], axis=0)
+    return dict(zip(("tx", "ty", "s"), geometry.tolist(), strict=True))
 
 
 def _pick_source(out: Path) -> Path:

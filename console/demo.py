@@ -130,8 +130,8 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         synthetic=True,
         hero=Picture(
             Path(result["picture"]),
-            "From the top: 8x5 heatmaps of a clip the network never saw; what it drew from each, with the clothes and "
-            "the light of the source picture at the bottom; and what the camera saw at that moment.",
+            "From the top: 8x5 heatmaps of a clip the network never saw; what it drew from each, dressed and lit after "
+            "the source picture at the bottom as far as two minutes of training go; and what the camera saw.",
         ),
     )
     (out / MARK).write_text(json.dumps(result, indent=2) + "\n")

@@ -2,20 +2,24 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lrt.console.demo import run_demo
 from lrt.rig.clip import open_clip
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """The demo's figures, and its folder."""
+    """What `lrt demo --json` prints, in a process of its own as a user runs it; and its folder."""
     out = tmp_path_factory.mktemp("demo") / "demo"
-    return run_demo(out, 10.0, replace=False, say=lambda _: None), out
+    command = [str(Path(sys.executable).parent / "lrt"), "demo", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), out
 
 
 def test_calibration_is_within_a_tenth_of_a_thermal_pixel_of_the_truth(demo):

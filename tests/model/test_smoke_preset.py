@@ -29,7 +29,8 @@ def test_the_person_stands_where_the_heat_is(learned):
     _, evaluation = learned
     assert evaluation.heat_image_correlation > 0.4
     assert evaluation.heat_image_correlation_real > 0.5
-    assert evaluation.heat_image_correlation_shuffled < 0.3
+    assert evaluation.heat_image_correlation_shuffled < evaluation.heat_image_correlation_real - 0.25
+    assert evaluation.heat_image_correlation_shuffled < evaluation.heat_image_correlation - 0.15
 
 
 def test_the_code_changes_colour_and_light(learned):
@@ -56,7 +57,7 @@ def test_the_codes_of_real_images_redraw_them_better_than_any_other_code(learned
 
 
 def test_one_batch_is_overfitted(few):
-    """On four pairs alone the inversion-free task is easy: D must read their heat far better than on its first step."""
+    """On four pairs alone D soon reads their heat far better than on its first step."""
     phase = GanPhase(build_networks(CONFIG.model, 0), CONFIG)
     images, heatmaps = Batches(few.images, few.heatmaps, torch.device("cpu")).take(torch.tensor([0, 5, 10, 15]))
     noise = torch.Generator().manual_seed(0)

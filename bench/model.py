@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from lrt.model.config import MODELS, train_config
+from lrt.model.device import cpu_threads
 from lrt.model.networks import build_networks, model_table
 from lrt.model.phases import GanPhase, InversionPhase
 
@@ -14,7 +15,9 @@ STEPS = 3  # timed, after one to warm up
 
 
 def main() -> None:
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {STEPS} steps, wall time")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads (smoke: 1); medians of {STEPS} steps, wall time"
+    )
     print("\nparameters")
     for name, count in model_table().items():
         print(f"  {name:20} {count:>12,}")
@@ -41,11 +44,12 @@ def _step_times(preset: str, batch: int) -> tuple[float, float]:
     noise = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 40, 64, 3, generator=noise).permute(0, 3, 1, 2) * 2 - 1
     heatmaps = torch.rand(batch, 1, 5, 8, generator=noise) * 2 - 1
-    gan = GanPhase(networks, config)
-    of_gan = _median(lambda: gan.step(images, heatmaps, noise))
-    networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
-    inversion = InversionPhase(networks, config)
-    return of_gan, _median(lambda: inversion.step(images, heatmaps, noise))
+    with cpu_threads(config.cpu_threads):
+        gan = GanPhase(networks, config)
+        of_gan = _median(lambda: gan.step(images, heatmaps, noise))
+        networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
+        inversion = InversionPhase(networks, config)
+        return of_gan, _median(lambda: inversion.step(images, heatmaps, noise))
 
 
 def _draw_time(name: str) -> float:

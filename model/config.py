@@ -83,6 +83,7 @@ class TrainConfig:
     generator_heatmap_factor: float = 1.0  # the authors leave eq. 3's 1/2 out for G; the paper keeps it
     inversion_adversarial_weight: float = 0.1  # lambda in eq. 6
 
+    cpu_threads: int | None = None  # for torch, where it computes on the CPU; None: as many as it takes by itself
     log_every: int = 17  # steps; five lines an epoch of the paper. The losses are looked at only then
     sample_every: int = 850  # steps between sample sheets: ten epochs of the paper
     checkpoint_every_s: float = 120.0  # wall time that a power cut may cost
@@ -156,7 +157,7 @@ def train_config(
 
 
 def _smoke(authors: TrainConfig) -> TrainConfig:
-    """Tuned on the twin's pairs and on drawn figures for two cores and about a minute.
+    """Tuned on the twin's pairs and on drawn figures for one core and about two minutes.
 
     A D as quick as the authors' (four times G's rate, R1 5) wins within a hundred steps at this size, and G then
     ignores z: an equal rate and a heavier R1 keep light and clothing apart, and many small batches beat few large ones.
@@ -187,6 +188,7 @@ def _smoke(authors: TrainConfig) -> TrainConfig:
         ema=0.95,
         inversion_ema=0.95,
         r1_weight=20.0,
+        cpu_threads=1,  # layers this small gain a third from a second core, and lose fortyfold when it is busy
         log_every=20,
         sample_every=200,
     )

@@ -7,6 +7,7 @@ import torch
 
 from ..dataset.load import normalise_heatmap
 from .batches import to_network
+from .device import cpu_threads
 from .networks import build_networks
 from .run import Run, RunError
 
@@ -28,6 +29,7 @@ class Painter:
         """
         self.run, self.device = Run.open(run), device
         self.config = self.run.record.config.model
+        self._threads = self.run.record.config.cpu_threads
         networks = build_networks(self.config, seed=0)
         self.run.load_weights("generator", networks.generator)
         self.run.load_weights("inversion", networks.inversion)
@@ -49,7 +51,8 @@ class Painter:
         if images.shape[1:] != (*self.config.image_shape, 3):
             rows, columns = self.config.image_shape
             raise RunError(f"the picture is {images.shape[2]} x {images.shape[1]}; this run takes {columns} x {rows}")
-        return self._I(to_network(torch.from_numpy(images).to(self.device))).cpu().numpy()
+        with cpu_threads(self._threads):
+            return self._I(to_network(torch.from_numpy(images).to(self.device))).cpu().numpy()
 
     def noise(self, count: int, seed: int) -> np.ndarray:
         """(count, z) float32, standard normal, the seed's own: codes of nobody in particular."""
@@ -79,7 +82,8 @@ class Painter:
         for first in range(0, len(heatmaps), BATCH):
             part = slice(first, first + BATCH)
             h = torch.from_numpy(normalise_heatmap(heatmaps[part]))[:, None].to(self.device)
-            picture = self._G(torch.tensor(z[part], device=self.device), h)
+            with cpu_threads(self._threads):
+                picture = self._G(torch.tensor(z[part], device=self.device), h)
             drawn.append((picture.permute(0, 2, 3, 1) * 0.5 + 0.5).cpu().numpy())
         return np.concatenate(drawn)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from .. import __version__, write_whole
 from ..dataset.load import PairSet, normalise_heatmap
+from .device import pick_device
 from .drawing import Painter
 from .measures import diversity, heat_image_correlation, shuffle_within
 from .pictures import draw_curve, paint_heat, sheet, stack, write_png
 from .reconstruction import ClipCurve, Reconstruction, reconstruct
 from .run import RunError
-from .train import pick_device
 
 MEASURED = 2000  # frames, spread over the clips, on which correlation is measured
 GRID_SOURCES, GRID_HEATMAPS = 8, 6  # Fig. 7's k and n

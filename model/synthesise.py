@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import LrtError
 from ..dataset.load import normalise_heatmap
+from .device import pick_device
 from .drawing import Painter
 from .pictures import MARGIN, PAPER, enlarge, paint_heat, write_png, write_text
-from .train import pick_device
 
 MARK = "synthetic: drawn by a neural network from a heatmap; no camera saw it"
 VIDEO_SCALE = 6  # 64 x 40 becomes 384 x 240 beside its heat

@@ -14,6 +14,7 @@ from .. import LrtError
 from ..dataset.load import PairSet
 from .batches import Batches
 from .config import TrainConfig
+from .device import cpu_threads, pick_device
 from .networks import build_networks
 from .phases import GanPhase, InversionPhase, Phase
 from .run import Run, RunRecord
@@ -87,6 +88,7 @@ def train(
     Raises:
         RunError: `out` holds a run and `resume` is False, or none or another one and it is True.
         ConfigError: fewer pairs than a batch.
+        DeviceError: torch has no such device here.
         TrainError: pairs of another size than the model's, or losses that are no numbers (the checkpoint stays).
     """
     began = time.monotonic()
@@ -106,20 +108,21 @@ def train(
     loop = _Loop(
         run, Batches(pairs.images, pairs.heatmaps, place), SampleSheet(pairs, config, place), on_progress, stop
     )
-    if saved is None or saved["phase"] == "gan":
-        gan = GanPhase(networks, config)
-        done = loop.go_through(gan, steps["gan"], saved)
-        saved = None
-        if done < steps["gan"]:
-            return RunSummary(out, False, done, 0, time.monotonic() - began, loop.last)
-        networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
-        run.save_weights("generator", networks.generator)
-        run.save_weights("discriminator", networks.discriminator)
-    inversion = InversionPhase(networks, config)
-    done = loop.go_through(inversion, steps["inversion"], saved)
-    finished = done == steps["inversion"]
-    if finished:
-        run.save_weights("inversion", inversion.I_ema.network)
+    with cpu_threads(config.cpu_threads):
+        if saved is None or saved["phase"] == "gan":
+            gan = GanPhase(networks, config)
+            done = loop.go_through(gan, steps["gan"], saved)
+            saved = None
+            if done < steps["gan"]:
+                return RunSummary(out, False, done, 0, time.monotonic() - began, loop.last)
+            networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
+            run.save_weights("generator", networks.generator)
+            run.save_weights("discriminator", networks.discriminator)
+        inversion = InversionPhase(networks, config)
+        done = loop.go_through(inversion, steps["inversion"], saved)
+        finished = done == steps["inversion"]
+        if finished:
+            run.save_weights("inversion", inversion.I_ema.network)
     return RunSummary(out, finished, steps["gan"], done, time.monotonic() - began, loop.last)
 
 
@@ -194,22 +197,6 @@ class _Loop:
         self.run.save_checkpoint(
             {"phase": phase.name, "step": step, "state": phase.state(), "noise": self.noise.get_state()}
         )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else the CPU.
-
-    Raises:
-        TrainError: torch has no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainError(f"device '{name}' is not usable here; give cpu, cuda or auto") from error
-    return device
 
 
 def _check_shapes(pairs: PairSet, config: TrainConfig) -> None:

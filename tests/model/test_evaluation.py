@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lrt.model.config import train_config
+from lrt.model.device import pick_device
 from lrt.model.drawing import Painter
 from lrt.model.evaluate import evaluate
 from lrt.model.measures import diversity, heat_image_correlation, shuffle_within
@@ -13,7 +14,7 @@ from lrt.model.pictures import sheet, write_png
 from lrt.model.reconstruction import reconstruct
 from lrt.model.run import RunError
 from lrt.model.synthesise import SynthesisError, synthesise, write_pictures
-from lrt.model.train import pick_device, train
+from lrt.model.train import train
 
 _SMOKE = train_config("smoke")
 BRIEF = replace(_SMOKE, batch=4, gan_steps=2, inversion_steps=2)

@@ -10,6 +10,7 @@ import torch
 
 from lrt.model.batches import Batches, to_network, to_pixels
 from lrt.model.config import PRESETS, ConfigError, TrainConfig, differences, train_config
+from lrt.model.device import DeviceError, cpu_threads
 from lrt.model.ema import Ema
 from lrt.model.networks import build_networks
 from lrt.model.phases import GanPhase, InversionPhase
@@ -270,6 +271,23 @@ def test_data_that_does_not_fit_the_model_is_refused_in_one_line(tmp_path, few, 
         train(make_pairs(1, 4, heatmap_shape=(12, 16)), tmp_path / "size", TINY)
     with pytest.raises(ConfigError, match="24 pairs do not fill one batch of 256"):
         train(few, tmp_path / "authors", train_config("authors"))
-    with pytest.raises(TrainError, match="device 'tpu' is not usable"):
+    with pytest.raises(DeviceError, match="device 'tpu' is not usable"):
         train(few, tmp_path / "device", TINY, device="tpu")
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_are_lent_and_given_back_even_after_an_error():
+    before = torch.get_num_threads()
+    lent = []
+
+    def failing():
+        with cpu_threads(before + 1):
+            lent.append(torch.get_num_threads())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
+    assert lent == [before + 1]
+    assert torch.get_num_threads() == before
+    with cpu_threads(None):
+        assert torch.get_num_threads() == before

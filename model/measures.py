@@ -12,9 +12,10 @@ def heat_image_correlation(pictures: np.ndarray, heatmaps: np.ndarray, group: np
     """Pearson correlation between what changes in the heat and what changes in the pictures, over all heatmap cells.
 
     Within a group (one clip, or one code) light, clothing and room stand still, so what changes is the person. A
-    cell's change of heat is its temperature above the cell's lower quartile over the group; its change of picture is
-    the distance from the median picture of the frames in that quartile, averaged over channels and over the cell: a
-    person who stays for most of a clip would otherwise be its background. Cells of all groups are pooled.
+    cell's change of picture is its distance from the median picture of the frames in the lower quartile of its heat,
+    averaged over channels and over the cell: a person who stays for most of a clip would otherwise be its background.
+    Heat and change are taken from their own mean in that cell, so that a place which is often warm proves nothing; the
+    cells of all groups are pooled.
 
     Args:
         pictures: (N, 8h, 8w, 3) float32 in [0, 1].
@@ -29,11 +30,11 @@ def heat_image_correlation(pictures: np.ndarray, heatmaps: np.ndarray, group: np
         member = group == one
         heat, picture = heatmaps[member], _patches(pictures[member], heatmaps.shape[1:])
         quiet = np.quantile(heat, QUIET, axis=0)
-        of_heat.append((heat - quiet).ravel())
+        of_heat.append((heat - heat.mean(axis=0)).ravel())
         empty = np.where((heat <= quiet)[..., None], picture, np.nan)  # a cell's frames without anyone in it
-        of_pictures.append(np.abs(picture - np.nanmedian(empty, axis=0)).mean(axis=-1).ravel())
+        change = np.abs(picture - np.nanmedian(empty, axis=0)).mean(axis=-1)  # (n, h, w)
+        of_pictures.append((change - change.mean(axis=0)).ravel())
     a, b = np.concatenate(of_heat), np.concatenate(of_pictures)
-    a, b = a - a.mean(), b - b.mean()
     scale = np.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / scale) if scale > 0 else 0.0
 

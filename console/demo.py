@@ -106,6 +106,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         "overlap": fit["overlap"],
         "heat_image_correlation": measured["heat_image_correlation"],
         "heat_image_correlation_real": measured["heat_image_correlation_real"],
+        "heat_image_correlation_shuffled": measured["heat_image_correlation_shuffled"],
         "mae": measured["mae"],
         "report": str(out / "index.html"),
         "picture": str(draw_hero(out, folders[-1])),
@@ -131,7 +132,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         hero=Picture(
             Path(result["picture"]),
             "From the top: 8x5 heatmaps of a clip the network never saw; what it drew from each, dressed and lit after "
-            "the source picture at the bottom as far as two minutes of training go; and what the camera saw.",
+            "the source picture at the bottom as far as minutes of training go; and what the camera saw.",
         ),
     )
     (out / MARK).write_text(json.dumps(result, indent=2) + "\n")

@@ -80,7 +80,7 @@ def describe(
         Stage(
             "train",
             "Train",
-            "SPADE-SR in its smallest form, two minutes on two cores. The published network has 12.9 million "
+            "SPADE-SR in its smallest form, two or three minutes on a CPU. The published network has 12.9 million "
             "weights; --preset authors trains it, on a GPU.",
             "lrt train dataset --out run --preset smoke --gan-steps 1600",
             took["train"],

@@ -23,7 +23,7 @@ from .progress import progress_bar
 MARK = "demo.json"  # what a demo folder is known by
 CONSENT = "TWIN"  # nobody was recorded
 TAKES = 3  # of each shirt in each light: many short clips, so that colour does not go with place
-GAN_STEPS = 1600  # twice the preset's: two minutes, for a picture worth looking at
+GAN_STEPS = 1600  # twice the preset's, for a picture worth looking at
 HELD_OUT = (("red", "dim"), ("blue", "bright"))  # recorded a second time, kept from training, drawn in the end
 
 

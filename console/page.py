@@ -91,7 +91,7 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[float, float]]], x_labe
     points = [point for curve in curves.values() for point in curve]
     if not points:
         raise ValueError("no points to draw")
-    width, height, left, right, top, bottom = 900, 300, 60, 190, 14, 44
+    width, height, left, right, top, bottom = 900, 300, 72, 190, 14, 44
     x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
     y0, y1 = min(0.0, *(y for _, y in points)), max(y for _, y in points)
     x1, y1 = max(x1, x0 + 1e-9), max(y1, y0 + 1e-9)
@@ -118,13 +118,12 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[float, float]]], x_labe
         f'transform="rotate(-90 14 {(height - bottom) / 2})">{y_label}</text>'
     )
     colours = ("#b5451b", "#1f6f8b", "#5a7d2a", "#7a4f9e", "#8a6d1f")
-    ends: list[float] = []
-    for (name, curve), colour in zip(curves.items(), colours, strict=False):
+    lowest = height - bottom + 0.0  # names are set from the bottom up, so that none covers another or the axis
+    drawn = sorted(zip(curves.items(), colours, strict=False), key=lambda each: each[0][1][-1][1])
+    for (name, curve), colour in drawn:
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        _, y = place(*curve[-1])
-        while any(abs(y - other) < 15 for other in ends):  # labels must not cover one another
-            y += 5
-        ends.append(y)
+        y = min(place(*curve[-1])[1], lowest)
+        lowest = y - 15
         parts.append(f'<text x="{width - right + 8}" y="{y + 4:.1f}" fill="{colour}">{name}</text>')
     write_whole(path, ("".join(parts) + "</svg>\n").encode())

@@ -29,8 +29,7 @@ def test_the_person_stands_where_the_heat_is(learned):
     _, evaluation = learned
     assert evaluation.heat_image_correlation > 0.4
     assert evaluation.heat_image_correlation_real > 0.5
-    assert evaluation.heat_image_correlation_shuffled < evaluation.heat_image_correlation_real - 0.25
-    assert evaluation.heat_image_correlation_shuffled < evaluation.heat_image_correlation - 0.15
+    assert abs(evaluation.heat_image_correlation_shuffled) < 0.15
 
 
 def test_the_code_changes_colour_and_light(learned):

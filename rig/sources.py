@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol, Self
 
-from .records import Heatmap, Image, RigError
+from .records import Event, Heatmap, Image, Jpeg, RigError
 
 SILENCE_NS = 3_000_000_000  # a source that gives nothing for so long is taken for dead
 WARM_UP_NS = 15_000_000_000  # an AMG8833's readings settle 15 s after power-up (datasheet, "setup time")
@@ -15,11 +15,26 @@ class SourceEnded(RigError):  # noqa: N818 (a signal rather than a failure)
     """A source that was recorded before (a video file) has given its last frame."""
 
 
-class Sensor(Protocol):
-    """A thermal sensor that is asked, every `poll_period_ns`, what is new."""
+class Source(Protocol):
+    """A device that is asked, every `poll_period_ns`, what is new."""
 
     @property
     def poll_period_ns(self) -> int: ...
+
+    def take_events(self) -> list[Event]:
+        """What went wrong since this was last asked; reading went on."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Sensor(Source, Protocol):
+    """A thermal sensor."""
+
+    @property
+    def frame_ns(self) -> int:
+        """From one of its frames to the next."""
+        ...
 
     @property
     def warm_ns(self) -> int:
@@ -28,22 +43,16 @@ class Sensor(Protocol):
 
     def poll(self) -> list[Heatmap]: ...
 
-    def take_faults(self) -> list[str]:
-        """What went wrong since this was last asked, a sentence each; reading went on."""
-        ...
 
-    def close(self) -> None: ...
-
-
-class Camera(Protocol):
-    """A camera that is asked, every `poll_period_ns`, what is new."""
+class Camera(Source, Protocol):
+    """A camera."""
 
     @property
-    def poll_period_ns(self) -> int: ...
+    def frame_ns(self) -> int:
+        """From one of its frames to the next."""
+        ...
 
-    def poll(self) -> list[Image]: ...
-
-    def close(self) -> None: ...
+    def poll(self) -> list[Image | Jpeg]: ...
 
 
 class Device(ABC):

@@ -3,22 +3,38 @@
 Two dozen bytes around the JPEG, and the message's own description: encoded by hand rather than by a dependency.
 """
 
-import cv2
 import numpy as np
 
-from ..records import Image
+from ..jpeg import decode_jpeg
+from ..records import Jpeg
 
-_JPEG_QUALITY = 90
 _SECOND_NS = 1_000_000_000
 
 
-def encode_image(image: Image) -> bytes:
-    """Protobuf foxglove.CompressedImage holding a JPEG of quality 90."""
-    bgr = cv2.cvtColor(image.pixels, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    seconds, nanoseconds = divmod(image.timestamp_ns, _SECOND_NS)
+def encode_message(jpeg: Jpeg) -> bytes:
+    """Protobuf foxglove.CompressedImage around a JPEG, whose bytes stay as they are."""
+    seconds, nanoseconds = divmod(jpeg.timestamp_ns, _SECOND_NS)
     stamp = _field(1, seconds) + _field(2, nanoseconds)
-    return _field(1, stamp) + _field(4, b"camera") + _field(3, b"jpeg") + _field(2, jpeg.tobytes())
+    return _field(1, stamp) + _field(4, b"camera") + _field(3, b"jpeg") + _field(2, jpeg.data)
+
+
+def decode_message(data: bytes) -> bytes:
+    """The picture's file in a foxglove.CompressedImage.
+
+    Raises:
+        ValueError: it holds none, or is no such message.
+    """
+    at = 0
+    try:
+        while at < len(data):
+            tag, at = _read_varint(data, at)
+            value, at = _read_varint(data, at)  # of field 2, as of every field but integers: a length
+            if tag == (2 << 3 | 2) and at + value <= len(data):
+                return data[at : at + value]
+            at += value if tag & 7 == 2 else 0
+    except IndexError:  # it ends within a number
+        pass
+    raise ValueError("the message holds no image")
 
 
 def decode_pixels(data: bytes) -> np.ndarray:
@@ -27,17 +43,7 @@ def decode_pixels(data: bytes) -> np.ndarray:
     Raises:
         ValueError: it holds no image that OpenCV can read.
     """
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        value, at = _read_varint(data, at)  # of field 2, as of every field but integers: a length
-        if tag == (2 << 3 | 2):
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8, value, at), cv2.IMREAD_COLOR)
-            if bgr is not None:
-                return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            break
-        at += value if tag & 7 == 2 else 0
-    raise ValueError("the message holds no image")
+    return decode_jpeg(decode_message(data))
 
 
 def _varint(value: int) -> bytes:

@@ -8,7 +8,10 @@ spans a refresh gets bytes of both frames.
     0x00      PCTL  power                 0x00 normal, 0x10 sleep, 0x20 / 0x21 stand-by: frames are made in normal mode
     0x01      RST   reset                 0x3F initial reset (registers to default), 0x30 flags
     0x02      FPSC  frame rate            bit 0: 1 frame/s instead of 10
-    0x03-0D   INTC, STAT, SCLR, AVE, limits: held as written; no interrupt is raised, no moving average made
+    0x04      STAT  status                0x04 a pixel overflowed, 0x08 the thermistor: sticky until SCLR clears them
+    0x05      SCLR  clears bits of STAT
+    0x07      AVE   moving average        0x20: mean of two frames; taken only while 0x1F has been given 50, 45, 57
+    0x03, 06, 08-0D  INTC, limits: held as written; no interrupt is raised
     0x0E-0F   TTH   thermistor            sign and magnitude, 11 bits, 1/16 degC, low byte first
     0x80-FF   T01-64 pixels               two's complement, 12 bits, 1/4 degC, low byte first
 """
@@ -20,13 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..records import QUARTER_C, SENSOR_SHAPE, SIXTEENTH_C
-from ..timing.clock import SECOND_NS, VirtualClock
+from ..timing.clock import SECOND_NS, Clock
 from .faults import Faults
 from .scene import FINE, GRID, HEAT_CELLS, MARGIN, Scene
 
-PCTL, RST, FPSC = 0x00, 0x01, 0x02
+PCTL, RST, FPSC, STAT, SCLR, AVE, KEY = 0x00, 0x01, 0x02, 0x04, 0x05, 0x07, 0x1F
+_AVERAGE_KEY = [0x50, 0x45, 0x57]
 THERMISTOR, PIXELS = 0x0E, 0x80
-NORMAL, INITIAL_RESET = 0x00, 0x3F
+NORMAL, INITIAL_RESET, FLAG_RESET = 0x00, 0x3F, 0x30
 _TIMEOUT_NS = 1_000_000_000  # Linux's I2C adapters give up after one second
 
 
@@ -113,7 +117,7 @@ class TwinBus:
     def __init__(
         self,
         scene: Scene,
-        clock: VirtualClock,
+        clock: Clock,
         settings: SensorSettings | None = None,
         faults: Faults | None = None,
     ) -> None:
@@ -131,6 +135,8 @@ class TwinBus:
         self._pointer = 0
         self._woken_ns = self._open_ns  # power is on; the chip makes frames from the start
         self._asleep_ns: int | None = None
+        self._keys: list[int] = []  # the last bytes written to KEY
+        self._averages = False
         self._frames: OrderedDict[int, bytes] = OrderedDict()  # the last few made: torn reads need two
 
     # -- busio.I2C -------------------------------------------------------------------------------------------------
@@ -197,6 +203,10 @@ class TwinBus:
         """Let the bus go."""
         self._locked = False
 
+    def show(self, scene: Scene) -> None:
+        """Look at another scene from now on."""
+        self._scene = scene
+
     # -- on the wire -----------------------------------------------------------------------------------------------
 
     def _time_s(self) -> float:
@@ -246,7 +256,18 @@ class TwinBus:
                 power = self._registers[PCTL]
                 self._registers[:] = bytes(len(self._registers))
                 self._registers[PCTL] = power
+                self._averages = False
+            if value in (INITIAL_RESET, FLAG_RESET):
+                self._registers[STAT] = 0
             return  # write only
+        if register == SCLR:
+            self._registers[STAT] &= ~value & 0xFF
+            return  # write only
+        if register == KEY:
+            self._keys = [*self._keys, value][-3:]
+        if register == AVE:
+            self._averages = bool(value & 0x20) and self._keys == _AVERAGE_KEY
+            return  # always read as 0, whatever was written (SparkFun's and nanoFramework's drivers say so)
         self._registers[register] = value
 
     # -- in the chip -----------------------------------------------------------------------------------------------
@@ -279,6 +300,9 @@ class TwinBus:
         if frame < 0:
             return bytes(0x100 - THERMISTOR)
         raw = self.measure(frame).astype(np.int16)
+        if self._averages:
+            before = self.measure(max(0, frame - (10 if self._registers[FPSC] & 1 else 1)))
+            raw = np.rint((raw.astype(float) + before) / 2).astype(np.int16)
         time_s = max(0.0, (self.frame_ns(frame) - self._open_ns) / SECOND_NS)
         warm_up = 1.0 - 0.6 * np.exp(-time_s / 240.0)
         board = self._scene.room.air_c + self.settings.board_c * warm_up + 0.05 * np.sin(time_s / 90.0)

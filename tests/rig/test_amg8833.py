@@ -1,5 +1,6 @@
 """The AMG8833 through Adafruit's own driver, over a bus of registers."""
 
+import os
 import threading
 from ctypes import string_at
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from lrt.rig.records import RigError
+from lrt.rig.thermal import amg8833
 from lrt.rig.thermal.amg8833 import AMG8833, decode_pixels, decode_thermistor
 from lrt.rig.timing.clock import SystemClock, Task
 
@@ -77,10 +79,12 @@ def test_bus_errors_are_counted_and_the_frame_is_still_read(clock, bus):
         watch(clock, sensor, 2)
         bus.dead_from_ns, bus.dead_until_ns = clock.now_ns(), clock.now_ns() + 60_000_000
         heatmaps = watch(clock, sensor, 2)
-        faults = sensor.take_faults()
-        assert 2 <= len(faults) <= 4
-        assert "Remote I/O error" in faults[0]
-        assert sensor.take_faults() == []
+        events = sensor.take_events()
+        assert 2 <= len(events) <= 4
+        assert {event.kind for event in events} == {"bus-error"}
+        assert "Remote I/O error" in events[0].detail
+        assert bus.dead_from_ns < events[0].timestamp_ns < bus.dead_until_ns + 3_000_000
+        assert sensor.take_events() == []
     steps = np.diff([heatmap.sequence for heatmap in heatmaps])
     assert (steps == 1).all()
 
@@ -119,6 +123,52 @@ def test_a_sensor_that_is_not_there_is_named_with_its_address(clock, make_bus):
 def test_a_bus_that_is_not_there_is_named_with_its_number():
     with pytest.raises(RigError, match=r"I2C bus 97 is not there .*--rig twin"):
         AMG8833(SystemClock(), bus=97)
+
+
+def test_an_overflow_is_kept_with_its_frame_said_and_cleared(clock, bus):
+    with AMG8833(clock, bus) as sensor:
+        watch(clock, sensor, 1)
+        bus.registers[0x04] = 0x04
+        heatmaps = watch(clock, sensor, 0.4)
+        (event, *_) = sensor.take_events()
+    assert 0x04 in [heatmap.status for heatmap in heatmaps]
+    assert (event.kind, event.detail) == ("overflow", "a pixel overflowed (STAT 0x04)")
+    assert (0x05, 0x04) in [(register, value) for register, value, _ in bus.writes]
+
+
+def test_the_time_of_a_read_is_known(clock, bus):
+    with AMG8833(clock, bus) as sensor:
+        watch(clock, sensor, 1)
+        assert sensor.read_ms == pytest.approx(131 * 9 / 400, abs=0.1)  # address, register, address, 128 bytes
+
+
+def test_the_slow_rate_is_asked_for_after_the_reset_and_frames_are_counted_by_it(clock, make_bus):
+    bus = make_bus(clock, period_ns=1_003_700_000)
+    with AMG8833(clock, bus, rate=1) as sensor:
+        heatmaps = watch(clock, sensor, 30)
+    written = [(register, value) for register, value, _ in bus.writes]
+    assert written.index((0x02, 0x01)) > written.index((0x01, 0x30))
+    assert sensor.frame_ns == SECOND_NS
+    assert [heatmap.sequence for heatmap in heatmaps] == list(range(len(heatmaps)))
+    assert 28 <= len(heatmaps) <= 30
+
+
+def test_the_moving_average_is_unlocked_with_its_key_and_locked_again(clock, bus):
+    AMG8833(clock, bus, average=True)
+    written = [(register, value) for register, value, _ in bus.writes]
+    assert written[-5:] == [(0x1F, 0x50), (0x1F, 0x45), (0x1F, 0x57), (0x07, 0x20), (0x1F, 0x00)]
+
+
+def test_a_bus_that_another_recorder_reads_is_refused(tmp_path):
+    """flock on the device file: two recorders on one sensor would reset it under each other."""
+    device = tmp_path / "i2c-1"
+    device.touch()
+    claim = amg8833._claim(str(device))
+    with pytest.raises(RigError, match=r"i2c-1 is being read by another lrt"):
+        amg8833._claim(str(device))
+    os.close(claim)
+    os.close(amg8833._claim(str(device)))
+    assert amg8833._claim(str(tmp_path / "i2c-9")) is None
 
 
 class FakeKernel:

@@ -128,10 +128,40 @@ def test_a_sleeping_chip_makes_no_frames_and_wakes_again(open_bus):
 
 def test_registers_hold_what_is_written_and_a_reset_clears_them(open_bus):
     bus, _, _ = open_bus()
-    bus.writeto(0x69, bytes([0x07, 0x20]))
-    assert read_block(bus, 0x07, 1) == b"\x20"
+    bus.writeto(0x69, bytes([0x08, 0x20]))
+    assert read_block(bus, 0x08, 1) == b"\x20"
     bus.writeto(0x69, bytes([0x01, 0x3F]))
-    assert read_block(bus, 0x07, 1) == b"\x00"
+    assert read_block(bus, 0x08, 1) == b"\x00"
+
+
+def test_the_moving_average_needs_its_key_and_halves_the_noises_power(open_bus):
+    """Without the key the write is lost; the register reads 0 either way, as owners report."""
+
+    def spread(*writes):
+        bus, clock, _ = open_bus(noise_c=(0.5, 0.5, 0.5), noise_memory=0.0)
+        for register, value in writes:
+            bus.writeto(0x69, bytes([register, value]))
+        assert read_block(bus, 0x07, 1) == b"\x00"
+        blocks = []
+        for _ in range(200):
+            clock.advance(101_100_000)
+            blocks.append(np.frombuffer(read_block(bus), "<i2"))
+        return np.std(np.array(blocks), axis=0).mean()
+
+    key = [(0x1F, 0x50), (0x1F, 0x45), (0x1F, 0x57)]
+    plain = spread((0x07, 0x20))
+    averaged = spread(*key, (0x07, 0x20), (0x1F, 0x00))
+    assert averaged / plain == pytest.approx(0.71, abs=0.06)
+    assert spread(*key[:2], (0x07, 0x20)) / plain == pytest.approx(1.0, abs=0.06)
+
+
+def test_status_bits_stay_until_they_are_cleared(open_bus):
+    bus, _, _ = open_bus()
+    bus.writeto(0x69, bytes([0x04, 0x0C]))
+    bus.writeto(0x69, bytes([0x05, 0x04]))
+    assert read_block(bus, 0x04, 1) == b"\x08"
+    bus.writeto(0x69, bytes([0x01, 0x30]))
+    assert read_block(bus, 0x04, 1) == b"\x00"
 
 
 def test_buffers_are_cut_as_busio_cuts_them(open_bus):

@@ -1,7 +1,9 @@
 """The clip on disk: written, read, looked after."""
 
-from .care import ClipReport, ClipSummary, list_clips, recover_clip, verify_clip
+from .care import ClipReport, ClipSummary, list_clips, verify_clip
+from .edit import mend_tags, remove_clip
 from .header import LOG_NAME, ClipError, ClipHeader, check_clip_id
+from .mend import recover_clip, recover_cut_clips
 from .read import Clip, open_clip, orient
 from .write import ClipWriter
 
@@ -15,8 +17,11 @@ __all__ = [
     "ClipWriter",
     "check_clip_id",
     "list_clips",
+    "mend_tags",
     "open_clip",
     "orient",
     "recover_clip",
+    "recover_cut_clips",
+    "remove_clip",
     "verify_clip",
 ]

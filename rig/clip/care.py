@@ -1,19 +1,16 @@
-"""Looking after clips: what is there, is it whole, mend what was cut."""
+"""Looking after clips: what is there, and is it whole."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from .compressed import decode_pixels
-from .header import FINISHED, HEADER_NAME, LOG_NAME, PARTIAL, RECORDING, RECOVERED, ClipError, ClipHeader
-from .log import EVENTS, RGB, THERMAL, Entry, LogWriter, decode_heatmap, is_being_written, read_data, read_index
+from .header import FINISHED, HEADER_NAME, LOG_NAME, RECORDING, RECOVERED, ClipError, ClipHeader
+from .log import EVENTS, RGB, THERMAL, Entry, decode_heatmap, is_being_written, read_data, read_index
 from .read import count_entries
-from .write import rename_durably
 
-_UNFINISHED_BYTES = 1024 * 1024  # behind a cut recording's last chunk: one chunk and one large image
 _GAP = 1.75  # of the usual distance between frames; above it one is missing
 
 
@@ -99,89 +96,18 @@ def verify_clip(folder: Path) -> ClipReport:
     else:
         if index.problem is not None:
             problems.append(f"{LOG_NAME} is damaged: {index.problem}.")
-        if _sha256(log) != header.sha256:
+        if sha256_of(log) != header.sha256:
             problems.append(f"{LOG_NAME} is not the file that was recorded: its SHA-256 is another.")
         found = count_entries(index.entries)
         if found != header.counts:
             problems.append(f"{LOG_NAME} holds {found}, {HEADER_NAME} says {header.counts}.")
-    return _report(folder, header, index.entries, problems)
+    return report_on(folder, header, index.entries, problems)
 
 
-def recover_clip(folder: Path) -> ClipReport:
-    """Mend a clip that was cut short or damaged: every whole chunk of it, with a new index, under its own name.
-
-    The new file replaces the old in one step, once the disk holds all of it. Where more than the unfinished end of a
-    cut recording is left out, the old file is kept beside it as `clip.mcap.damaged`.
-
-    Returns:
-        The report on the mended clip; `problems` says what was left out.
-
-    Raises:
-        ClipError: it is no clip; it is whole already; nothing whole is in it; or its name is taken.
-    """
-    folder = Path(folder)
-    header = ClipHeader.read(folder)
-    log, mended = folder / LOG_NAME, folder / f"{LOG_NAME}.mended"
-    target = folder.with_name(folder.name.removesuffix(PARTIAL))
-    if target != folder and target.exists():
-        raise ClipError(f"clip {target.name} is in {target.parent} already; move one of the two away")
-    try:
-        if is_being_written(log):
-            raise ClipError(f"clip {target.name} is being recorded at this moment; stop the recording first")
-        index = read_index(log)
-        ended = header.state in (FINISHED, RECOVERED)
-        if index.problem is None and ended and _sha256(log) == header.sha256 and target == folder:
-            raise ClipError(f"clip {folder.name} is whole; there is nothing to recover")
-        if not index.entries:
-            raise ClipError(
-                f"clip {folder.name}: not one second of it was whole, so nothing can be recovered; delete {folder}"
-            )
-        mended.unlink(missing_ok=True)  # of an attempt that was itself cut
-        sha256 = _copy_entries(log, index.entries, mended)
-        counts = count_entries(index.entries)
-        lost = f"{index.damaged_chunks} damaged chunks left out, {index.lost_bytes} bytes lost at the end"
-        kept = folder / f"{LOG_NAME}.damaged"
-        if (ended or index.damaged_chunks or index.lost_bytes > _UNFINISHED_BYTES) and not kept.exists():
-            log.rename(kept)
-        mended.replace(log)
-        header = replace(
-            header,
-            state=RECOVERED,
-            ended=f"recovered: {lost}",
-            counts=counts,
-            image_size=header.image_size or _image_size(log, index.entries),
-            sha256=sha256,
-        )
-        header.write(folder)
-        if target != folder:
-            rename_durably(folder, target)
-    except OSError as error:
-        mended.unlink(missing_ok=True)
-        raise ClipError(f"clip {folder.name} could not be recovered: {error.strerror or error}") from error
-    problems = [f"Recovered: {lost}."] if index.problem is not None else []
-    return _report(target, header, read_index(target / LOG_NAME).entries, problems)
-
-
-def _sha256(log: Path) -> str:
+def sha256_of(log: Path) -> str:
+    """Of a log, hexadecimal."""
     with log.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _copy_entries(source: Path, entries: list[Entry], target: Path) -> str:
-    writer = LogWriter(target)
-    with source.open("rb") as file:
-        for entry in entries:
-            writer.write(entry.topic, entry.time_ns, entry.sequence, read_data(file, entry))
-    return writer.finish()
-
-
-def _image_size(log: Path, entries: list[Entry]) -> tuple[int, int] | None:
-    for entry in entries:
-        if entry.topic == RGB:
-            with log.open("rb") as file:
-                height, width = decode_pixels(read_data(file, entry)).shape[:2]
-            return width, height
-    return None
 
 
 def _summarise(folder: Path) -> ClipSummary:
@@ -213,7 +139,8 @@ def _state(folder: Path, header: ClipHeader) -> str:
     return RECORDING if (folder / LOG_NAME).is_file() and is_being_written(folder / LOG_NAME) else "cut"
 
 
-def _report(folder: Path, header: ClipHeader, entries: list[Entry], problems: list[str]) -> ClipReport:
+def report_on(folder: Path, header: ClipHeader, entries: list[Entry], problems: list[str]) -> ClipReport:
+    """The report on a clip whose log holds these entries."""
     thermal = sorted((entry for entry in entries if entry.topic == THERMAL), key=lambda entry: entry.sequence)
     images = sorted((entry for entry in entries if entry.topic == RGB), key=lambda entry: entry.time_ns)
     with (folder / LOG_NAME).open("rb") as file:

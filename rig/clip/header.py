@@ -2,13 +2,11 @@
 
 import json
 import re
-import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from ... import LrtError, __version__, write_whole
-from ..timing.clock import Clock, SystemClock
 
 SCHEMA = "lrt.clip/1"
 HEADER_NAME, LOG_NAME, PARTIAL = "clip.json", "clip.mcap", ".partial"
@@ -30,19 +28,6 @@ def check_clip_id(clip_id: str) -> None:
         raise ClipError(f"clip id '{clip_id}': use 1 to 64 letters, digits, - and _, a letter or digit first")
 
 
-def read_clocks(clock: Clock) -> dict[str, int]:
-    """The rig's clock beside the system's, ns, so that a stamp can be turned into the time of day.
-
-    Returns:
-        `mono_ns` (the rig's: CLOCK_MONOTONIC, or the twin's own), `boot_ns`, `real_ns`.
-    """
-    mono_ns = clock.now_ns()
-    boot_ns = mono_ns
-    if isinstance(clock, SystemClock) and hasattr(time, "CLOCK_BOOTTIME"):  # Linux has it
-        boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return {"mono_ns": mono_ns, "boot_ns": boot_ns, "real_ns": time.time_ns()}
-
-
 @dataclass(frozen=True)
 class ClipHeader:
     """What stands in clip.json.
@@ -58,8 +43,10 @@ class ClipHeader:
         ended: why the recording ended, a phrase.
         image_size: (width, height) of the images, pixels; None until the first.
         counts: `heatmaps`, `images`, `events`.
-        clocks: `start` and `stop`, each of `read_clocks`; a cut clip has no `stop`.
+        clocks: `start` and `stop`, each of `timing.wall.read_clocks`; a cut clip has no `stop`.
         sha256: of clip.mcap, hexadecimal; None until finished.
+        follows: the clip that this one goes on from, of a recording that was split.
+        history: mended tags, the oldest first: `tag`, `old`, `new`, `real_ns`, `by`.
         software, schema: what wrote it, and in which layout.
     """
 
@@ -77,6 +64,8 @@ class ClipHeader:
     counts: dict[str, int] = field(default_factory=dict)
     clocks: dict[str, dict[str, int]] = field(default_factory=dict)
     sha256: str | None = None
+    follows: str | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
     software: str = f"lrt {__version__}"
     schema: str = SCHEMA
 

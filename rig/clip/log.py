@@ -48,6 +48,7 @@ _HEATMAP_SCHEMA = {
         "earliest_ns": _NS,
         "latest_ns": _NS,
         "thermistor_raw": {"type": "integer", "description": "1/16 degC"},
+        "status": {"type": "integer", "description": "the sensor's register STAT"},
         "raw": {"type": "array", "items": {"type": "integer"}, "description": "64 pixels, 1/4 degC, sensor's order"},
     },
 }
@@ -69,22 +70,16 @@ class LogWriter:
 
     def __init__(self, path: Path) -> None:
         self._file = _HashedFile(path)
-        self._mcap = Writer(
-            self._file,
-            chunk_size=_CHUNK_BYTES,
-            compression=CompressionType.NONE,
-            enable_data_crcs=True,
-        )
-        self._mcap.start(profile="", library="lrt")
-        image = self._mcap.register_schema("foxglove.CompressedImage", "protobuf", DESCRIPTOR)
-        self._channels = {RGB: self._mcap.register_channel(RGB, "protobuf", image)}
-        for topic, name, schema in ((THERMAL, "lrt.Heatmap", _HEATMAP_SCHEMA), (EVENTS, "lrt.Event", _EVENT_SCHEMA)):
-            number = self._mcap.register_schema(name, "jsonschema", _json(schema))
-            self._channels[topic] = self._mcap.register_channel(topic, "json", number)
+        self._mcap, self._channels = _begin(self._file)
 
     def write(self, topic: str, time_ns: int, sequence: int, data: bytes) -> None:
         """Add a message to the open chunk."""
         self._mcap.add_message(self._channels[topic], time_ns, data, time_ns, sequence)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the chunks closed so far."""
+        return self._file.size_bytes
 
     def sync(self) -> None:
         """Close the open chunk and have the disk hold all of it."""
@@ -109,18 +104,87 @@ class LogWriter:
             self._file.close()
 
 
+def _begin(stream: Any) -> tuple[Writer, dict[str, int]]:
+    """A log's writer, and the numbers of its channels."""
+    mcap = Writer(stream, chunk_size=_CHUNK_BYTES, compression=CompressionType.NONE, enable_data_crcs=True)
+    mcap.start(profile="", library="lrt")
+    image = mcap.register_schema("foxglove.CompressedImage", "protobuf", DESCRIPTOR)
+    channels = {RGB: mcap.register_channel(RGB, "protobuf", image)}
+    for topic, name, schema in ((THERMAL, "lrt.Heatmap", _HEATMAP_SCHEMA), (EVENTS, "lrt.Event", _EVENT_SCHEMA)):
+        number = mcap.register_schema(name, "jsonschema", _json(schema))
+        channels[topic] = mcap.register_channel(topic, "json", number)
+    return mcap, channels
+
+
 class _HashedFile(BufferedWriter):
     """A new file that knows the SHA-256 of what was written to it, so that it need not be read again."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(FileIO(path, "x"))
         self.sha256 = hashlib.sha256()
+        self.size_bytes = 0
         with suppress(OSError):  # a file system without locks records as well
             fcntl.flock(self, fcntl.LOCK_EX)  # for `is_being_written`; the kernel lets go of it, whatever happens
 
     def write(self, data: Any) -> int:
         self.sha256.update(data)
+        self.size_bytes += len(data)
         return super().write(data)
+
+
+class _Continued:
+    """Where a writer writes a log that is partly on disk: it is held against that part, and the rest is kept."""
+
+    def __init__(self, known: BinaryIO, length: int) -> None:
+        self._known, self._length = known, length
+        self._at = 0
+        self.agrees = True
+        self.rest = bytearray()
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        known = self._known.read(min(len(data), max(0, self._length - self._at)))
+        self.agrees &= known == data[: len(known)]
+        self.rest += data[len(known) :]
+        self._at += len(data)
+        self.sha256.update(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        pass
+
+
+def complete_log(path: Path, index: "LogIndex") -> str | None:
+    """Give a log that was cut its end and its index, where it lies: no second copy of it has to find room.
+
+    Returns:
+        The file's SHA-256, hexadecimal; None if it is not what we would have written, and nothing was done.
+
+    Raises:
+        OSError: the disk refused; the log can then be completed another time.
+    """
+    with path.open("rb") as known, path.open("rb") as file:
+        continued = _Continued(known, index.whole_to)
+        mcap, channels = _begin(continued)
+        chunk_ends = set(index.chunk_ends)
+        for number, entry in enumerate(index.entries, 1):
+            data = read_data(file, entry)
+            mcap.add_message(channels[entry.topic], entry.time_ns, data, entry.time_ns, entry.sequence)
+            if number in chunk_ends:
+                mcap.flush()
+        mcap.finish()
+    if not continued.agrees:
+        return None
+    with path.open("r+b") as file:
+        file.seek(index.whole_to)
+        file.write(continued.rest)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    return continued.sha256.hexdigest()
 
 
 def is_being_written(path: Path) -> bool:
@@ -153,12 +217,16 @@ class LogIndex:
         problem: what is wrong with the file, a phrase; None if every CRC is right and its end is there.
         damaged_chunks: chunks left out although something whole came after them.
         lost_bytes: behind the last whole chunk, of a file that has no end.
+        whole_to: where the last whole chunk ends.
+        chunk_ends: how many entries there are up to the end of each whole chunk.
     """
 
     entries: list[Entry]
     problem: str | None
     damaged_chunks: int
     lost_bytes: int
+    whole_to: int
+    chunk_ends: list[int]
 
 
 def read_index(path: Path) -> LogIndex:
@@ -172,6 +240,7 @@ def read_index(path: Path) -> LogIndex:
         enumerate(TOPICS, 1)
     )  # the first chunk tells, but it may be the damaged one: ours never differ
     damaged: list[int] = []  # how many entries there were when a chunk was left out
+    chunk_ends: list[int] = []
     problem, ended, whole_to = None, False, 0
     with path.open("rb") as file:
         # A damaged length must not ask for more memory than there are bytes.
@@ -184,6 +253,7 @@ def read_index(path: Path) -> LogIndex:
                         damaged.append(len(entries))
                     else:
                         entries += _chunk_entries(record.data, file.tell() - len(record.data), topics)
+                        chunk_ends.append(len(entries))
                         whole_to = file.tell()
                 elif isinstance(record, DataEnd):
                     ended = True
@@ -194,7 +264,8 @@ def read_index(path: Path) -> LogIndex:
             if problem is None:
                 where = "after its data" if ended else f"near byte {file.tell()} of {limit}"
                 problem = f"it is cut or damaged {where} ({str(error) or type(error).__name__})"
-    return LogIndex(entries, problem, sum(at < len(entries) for at in damaged), 0 if ended else limit - whole_to)
+    left_out = sum(at < len(entries) for at in damaged)
+    return LogIndex(entries, problem, left_out, 0 if ended else limit - whole_to, whole_to, chunk_ends)
 
 
 def _chunk_entries(chunk: bytes, start: int, topics: dict[int, str]) -> list[Entry]:
@@ -229,6 +300,7 @@ def encode_heatmap(heatmap: Heatmap) -> bytes:
             "earliest_ns": heatmap.earliest_ns,
             "latest_ns": heatmap.latest_ns,
             "thermistor_raw": heatmap.thermistor_raw,
+            "status": heatmap.status,
             "raw": heatmap.raw.ravel().tolist(),
         }
     )

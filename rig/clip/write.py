@@ -13,10 +13,12 @@ from types import TracebackType
 from typing import Self
 
 from ... import LrtError
-from ..records import Event, Heatmap, Image
+from ..jpeg import compress
+from ..records import Event, Heatmap, Image, Jpeg
 from ..timing.clock import SECOND_NS, Clock
-from .compressed import encode_image
-from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader, read_clocks
+from ..timing.wall import read_clocks
+from .compressed import encode_message
+from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader
 from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap
 
 _SYNC_NS = SECOND_NS  # of recording that a power cut may cost
@@ -77,24 +79,29 @@ class ClipWriter:
         self._write(THERMAL, heatmap.timestamp_ns, heatmap.sequence, encode_heatmap(heatmap))
         self._counts["heatmaps"] += 1
 
-    def write_image(self, image: Image) -> None:
-        """Add an image, as a JPEG of quality 90.
+    def write_image(self, image: Image | Jpeg) -> None:
+        """Add an image: a JPEG as it is, any other as a JPEG of quality 90.
 
         Raises:
             ClipError: it has another size than the first.
         """
-        height, width = image.pixels.shape[:2]
+        jpeg = compress(image) if isinstance(image, Image) else image
         if self._image_size is None:
-            self._image_size = (width, height)
-        elif self._image_size != (width, height):
-            raise ClipError(f"the camera went from {self._image_size} to {(width, height)} pixels within the clip")
-        self._write(RGB, image.timestamp_ns, image.sequence, encode_image(image))
+            self._image_size = jpeg.size
+        elif self._image_size != jpeg.size:
+            raise ClipError(f"the camera went from {self._image_size} to {jpeg.size} pixels within the clip")
+        self._write(RGB, jpeg.timestamp_ns, jpeg.sequence, encode_message(jpeg))
         self._counts["images"] += 1
 
     def write_event(self, event: Event) -> None:
         """Add an event."""
         self._write(EVENTS, event.timestamp_ns, self._counts["events"], encode_event(event))
         self._counts["events"] += 1
+
+    @property
+    def size_bytes(self) -> int:
+        """How large the log is by now."""
+        return self._log.size_bytes
 
     def sync(self) -> None:
         """Have the disk hold everything written so far. Done by itself once a second, when something is written."""

@@ -1,37 +1,21 @@
-"""Recording: everything the rig yields goes into a clip, and whatever is lost is said there.
+"""A recording: what the rig gives goes into a clip, or several when it grows; and whatever was lost is said there."""
 
-Sensor and camera are polled each by its own task; what they give waits in an inbox for the one task that encodes and
-writes. A card that stalls for half a second then costs no frame, and one that stalls for longer costs images, counted
-and written as events; heatmaps are never let go.
-"""
-
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .clip import LOG_NAME, ClipError, ClipHeader, ClipWriter
-from .records import Event, Heatmap, Image, RigError
-from .settings import Rig
-from .sources import SILENCE_NS, SourceEnded
-from .timing.clock import SECOND_NS, Task
+from .clip import LOG_NAME, ClipError, ClipHeader, ClipWriter, check_clip_id
+from .records import Event, Heatmap, Jpeg
+from .settings import RecordSettings
+from .timing.clock import SECOND_NS, Clock
 from .timing.pairing import pair_nearest
 from .timing.stamps import fit_stamps
 
-_INBOX_BYTES = 64 * 1024 * 1024  # of images waiting: 2.4 s of 640x480 at 30/s; SD cards stall 10 to 500 ms
-_WRITE_PERIOD_NS = 50_000_000
 _PAIR_GAP_NS = 50_000_000  # a heatmap with no image nearer than half its own period has no pair
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a recording is."""
-
-    seconds: float
-    heatmaps: int
-    images: int
-    dropped: int
+_GAPS = {Heatmap: ("thermal-gap", "heatmaps missed"), Jpeg: ("image-gap", "images missing")}
 
 
 @dataclass(frozen=True)
@@ -39,177 +23,215 @@ class Recording:
     """What came of a recording.
 
     Attributes:
+        header: of its last clip.
+        clips: the folders of its clips: one, or the parts of a long recording.
+        ended: why it ended, a phrase.
         dropped: images let go because the disk was too slow.
         missed: heatmaps that the sensor made and nobody read.
+        lost_images: images that the camera took and nobody had.
         torn: reads that mixed two frames; caught and repeated.
         pairs: heatmaps with an image at most 50 ms off.
-        pair_error_ms_p50, pair_error_ms_p95: of those pairs, how far off; NaN without any.
-        bytes: of the clip's log.
+        pair_error_ms_*: of those pairs, how far off; NaN without any.
+        bytes: of the clips' logs.
     """
 
     header: ClipHeader
+    clips: tuple[Path, ...]
+    ended: str
     seconds: float
     heatmaps: int
     images: int
     events: int
     dropped: int
     missed: int
+    lost_images: int
     torn: int
     pairs: int
+    pair_error_ms_mean: float
     pair_error_ms_p50: float
     pair_error_ms_p95: float
+    pair_error_ms_max: float
     bytes: int
 
+    def summary(self) -> dict[str, Any]:
+        """All but the header, in values that JSON can hold."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "header"}
+        found["clips"] = [str(folder) for folder in self.clips]
+        return {"clip": str(self.clips[0]), "synthetic": self.header.synthetic, **found}
 
-def record(
-    rig: Rig,
-    writer: ClipWriter,
-    seconds: float | None,
-    stop: threading.Event,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> Recording:
-    """Record until the time is over, `stop` is set, Ctrl-C, or a video file's end; then finish the clip.
+
+class Recorder:
+    """A recording under way. Its methods may be called from several threads, by one at a time.
 
     Args:
-        rig: open.
-        writer: open and empty; finished here, except after an error, when its own `with` block does what can be done.
-        seconds: of the rig's clock; None: until stopped.
-        stop: may be set from a signal handler or another thread.
-        on_progress: called about once a second, from the writing thread.
+        root: the folder of clips; made if need be.
+        header: the tags and settings of the clip.
+        clock: the rig's.
+        settings: the disk's reserve and the size at which a clip is split.
+        start_ns: when it begins: the present, or earlier for records that were kept from before.
+        seconds: how long; later records are left out. None: until it is concluded.
 
     Raises:
-        RigError: a device fell silent or was unplugged; what came before is in the clip.
-        ClipError: the disk refused.
+        ClipError: the clip is there already, its id leaves no room for `-part2`, or the disk is full.
     """
-    desk = _Desk(rig, writer, on_progress)
-    tasks = [
-        Task("thermal", rig.thermal.poll_period_ns, desk.poll_thermal),
-        Task("camera", rig.camera.poll_period_ns, desk.poll_camera),
-        Task("writer", _WRITE_PERIOD_NS, desk.write_waiting),
-    ]
-    try:
-        rig.clock.run(tasks, seconds, stop)
-        ended = "stopped" if stop.is_set() else f"after {seconds:g} s"
-    except SourceEnded as error:
-        ended = str(error)
-    except KeyboardInterrupt:
-        ended = "Ctrl-C"
-    except ClipError:
-        raise
-    except BaseException:
-        desk.write_waiting()
-        raise
-    desk.write_waiting()
-    return desk.conclude(writer.finish(ended))
 
-
-class _Desk:
-    """Where sources lay down what they have and the writer takes it up."""
-
-    def __init__(self, rig: Rig, writer: ClipWriter, on_progress: Callable[[Progress], None] | None) -> None:
-        self._rig, self._writer, self._on_progress = rig, writer, on_progress
-        self._lock = threading.Lock()
-        self._inbox: list[Heatmap | Image | Event] = []
-        self._image_bytes = 0  # in the inbox
-        self._dropped = self._dropped_said = 0
-        self._start_ns = self._told_ns = self._seen_ns = rig.clock.now_ns()
+    def __init__(
+        self,
+        root: Path,
+        header: ClipHeader,
+        clock: Clock,
+        settings: RecordSettings,
+        start_ns: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        check_clip_id(_part_id(header.clip_id, 999))
+        self._root, self._header, self._clock, self._settings = root, header, clock, settings
+        self.start_ns = clock.now_ns() if start_ns is None else start_ns
+        self.until_ns = None if seconds is None else clock.now_ns() + round(seconds * SECOND_NS)
+        if self.disk_is_low():
+            raise ClipError(
+                f"the disk of {root} has {self._free_bytes() / 1e6:.0f} MB left, and {settings.reserve_mb} MB are kept "
+                "in reserve; make room, or lower reserve_mb in the rig file's [record]"
+            )
+        self._writer = ClipWriter(root, header, clock)
+        self._split_bytes = settings.split_bytes
+        self._folders: list[Path] = [self._writer.folder]
         self._last: dict[type, int] = {}  # the last sequence number of heatmaps and of images
-        self._bounds: list[tuple[int, int, int]] = []  # sequence, earliest, latest of every heatmap
+        self._bounds: list[tuple[int, int, int]] = []  # of the clip at hand: sequence, earliest, latest of its heatmaps
         self._image_ns: list[int] = []
-        self._events = 0
-        if rig.thermal.warm_ns > self._start_ns:
-            settled_s = (rig.thermal.warm_ns - self._start_ns) / SECOND_NS
-            self._say("warming-up", f"The sensor was reset just now; its readings settle within {settled_s:.0f} s.")
+        self._pair_errors: list[np.ndarray] = []  # of the clips before, ms
+        self._bytes = 0  # of the clips before
+        self.heatmaps = self.images = self.events = self.dropped = 0
+        self.missed = {Heatmap: 0, Jpeg: 0}
 
-    def poll_thermal(self) -> None:
-        """Take what the sensor has."""
-        heatmaps = self._rig.thermal.poll()
-        faults = self._rig.thermal.take_faults()
-        with self._lock:
-            self._inbox += heatmaps
-        for fault in faults:
-            self._say("bus-error", fault)
-
-    def poll_camera(self) -> None:
-        """Take what the camera has, as long as there is room.
+    def write(self, record: Heatmap | Jpeg | Event) -> None:
+        """Add a record, and say so if some are missing before it.
 
         Raises:
-            RigError: it has had nothing for 3 s. (A sensor knows its own silence, a camera's driver often does not.)
+            ClipError: the disk is full or gone, or the images have changed their size.
         """
-        images = self._rig.camera.poll()
-        now_ns = self._rig.clock.now_ns()
-        if images:
-            self._seen_ns = now_ns
-        elif now_ns - self._seen_ns > SILENCE_NS:
-            raise RigError("the camera has given no image for 3 s; check its cable")
-        for image in images:
-            with self._lock:
-                if self._image_bytes + image.pixels.nbytes > _INBOX_BYTES:
-                    self._dropped += 1
-                else:
-                    self._inbox.append(image)
-                    self._image_bytes += image.pixels.nbytes
-
-    def write_waiting(self) -> None:
-        """Write all that waits."""
-        with self._lock:
-            waiting, self._inbox = self._inbox, []
-            dropped = self._dropped
-        if dropped > self._dropped_said:
-            self._write_event("dropped", f"{dropped - self._dropped_said} images dropped: the disk was too slow.")
-            self._dropped_said = dropped
-        for item in waiting:
-            if isinstance(item, Heatmap):
-                self._note_gap(item, "thermal-gap", "heatmaps missed")
-                self._writer.write_heatmap(item)
-                self._bounds.append((item.sequence, item.earliest_ns, item.latest_ns))
-            elif isinstance(item, Image):
-                self._note_gap(item, "image-gap", "images missing")
-                self._writer.write_image(item)
-                self._image_ns.append(item.timestamp_ns)
-                with self._lock:
-                    self._image_bytes -= item.pixels.nbytes
+        late = self.until_ns is not None and record.timestamp_ns >= self.until_ns
+        if isinstance(record, Event):
+            self._writer.write_event(record)
+            self.events += 1
+        elif not late and record.timestamp_ns >= self.start_ns:
+            self._note_gap(record)
+            if isinstance(record, Heatmap):
+                self._writer.write_heatmap(record)
+                self._bounds.append((record.sequence, record.earliest_ns, record.latest_ns))
+                self.heatmaps += 1
             else:
-                self._writer.write_event(item)
-                self._events += 1
-        now_ns = self._rig.clock.now_ns()
-        if self._on_progress is not None and now_ns - self._told_ns >= SECOND_NS:
-            self._told_ns = now_ns
-            seconds = (now_ns - self._start_ns) / SECOND_NS
-            self._on_progress(Progress(seconds, len(self._bounds), len(self._image_ns), dropped))
+                self._writer.write_image(record)
+                self._image_ns.append(record.timestamp_ns)
+                self.images += 1
+        if self._writer.size_bytes >= self._split_bytes:
+            self._split()
 
-    def conclude(self, header: ClipHeader) -> Recording:
-        """Count what was written."""
+    def say(self, kind: str, detail: str) -> None:
+        """Write an event of this moment."""
+        self.write(Event(self._clock.now_ns(), kind, detail))
+
+    @property
+    def name(self) -> str:
+        """Of the recording: its first clip's id."""
+        return self._header.clip_id
+
+    @property
+    def clip_id(self) -> str:
+        """Of the clip at hand."""
+        return self._writer.folder.name
+
+    @property
+    def seconds(self) -> float:
+        """How long it is by now."""
+        now_ns = self._clock.now_ns() if self.until_ns is None else min(self._clock.now_ns(), self.until_ns)
+        return (now_ns - self.start_ns) / SECOND_NS
+
+    def disk_is_low(self) -> bool:
+        """Whether the disk has no more than its reserve left."""
+        return self._free_bytes() < self._settings.reserve_bytes
+
+    def conclude(self, ended: str, torn: int = 0) -> Recording:
+        """Finish the clip and count what was written.
+
+        Args:
+            ended: why, a phrase.
+            torn: reads that the sensor's driver had to repeat.
+
+        Raises:
+            ClipError: the disk is full or gone.
+        """
+        seconds = self.seconds
+        header = self._finish_clip(self._writer, ended)
+        errors = np.concatenate(self._pair_errors)
+        mean, p50, p95, most = (
+            (errors.mean(), *np.percentile(errors, (50, 95)), errors.max()) if errors.size else (np.nan,) * 4
+        )
+        return Recording(
+            header=header,
+            clips=tuple(self._folders),
+            ended=ended,
+            seconds=seconds,
+            heatmaps=self.heatmaps,
+            images=self.images,
+            events=self.events,
+            dropped=self.dropped,
+            missed=self.missed[Heatmap],
+            lost_images=self.missed[Jpeg],
+            torn=torn,
+            pairs=len(errors),
+            pair_error_ms_mean=float(mean),
+            pair_error_ms_p50=float(p50),
+            pair_error_ms_p95=float(p95),
+            pair_error_ms_max=float(most),
+            bytes=self._bytes,
+        )
+
+    def leave(self, error: BaseException) -> None:
+        """Do for the clip what can be done after an error: finish it, or keep what the disk holds for recovery."""
+        self._writer.__exit__(type(error), error, None)
+
+    def _note_gap(self, record: Heatmap | Jpeg) -> None:
+        last = self._last.get(type(record))
+        self._last[type(record)] = record.sequence
+        if last is not None and record.sequence - last > 1:
+            missing = record.sequence - last - 1
+            self.missed[type(record)] += missing
+            kind, what = _GAPS[type(record)]
+            self.say(kind, f"{missing} {what} before number {record.sequence}.")
+
+    def _split(self) -> None:
+        """Go on in another clip; where that cannot be begun, in this one."""
+        part = _part_id(self._header.clip_id, len(self._folders) + 1)
+        before = self._writer
+        try:
+            after = ClipWriter(self._root, replace(self._header, clip_id=part, follows=before.folder.name), self._clock)
+        except ClipError as error:
+            self._split_bytes += self._settings.split_bytes
+            self.say("split", f"The clip should have gone on in {part}: {error}.")
+            return
+        before.write_event(Event(self._clock.now_ns(), "split", f"The recording goes on in {part}."))
+        self.events += 1
+        self._writer = after
+        self._folders.append(after.folder)
+        self._finish_clip(before, f"split: goes on in {part}")
+
+    def _finish_clip(self, writer: ClipWriter, ended: str) -> ClipHeader:
+        header = writer.finish(ended)
         sequence, earliest_ns, latest_ns = np.array(self._bounds, np.int64).reshape(-1, 3).T
         heat_ns = fit_stamps(sequence, earliest_ns, latest_ns)
         _, _, error_ns = pair_nearest(heat_ns, np.sort(np.array(self._image_ns, np.int64)), _PAIR_GAP_NS)
-        error_ms = np.abs(error_ns) / 1e6
-        p50, p95 = np.percentile(error_ms, (50, 95)) if error_ms.size else (np.nan, np.nan)
-        return Recording(
-            header=header,
-            seconds=(self._rig.clock.now_ns() - self._start_ns) / SECOND_NS,
-            heatmaps=len(sequence),
-            images=len(self._image_ns),
-            events=self._events,
-            dropped=self._dropped,
-            missed=int(sequence[-1] - sequence[0]) + 1 - len(sequence) if len(sequence) else 0,
-            torn=getattr(self._rig.thermal, "torn_reads", 0),  # a serial line has none
-            pairs=len(error_ns),
-            pair_error_ms_p50=float(p50),
-            pair_error_ms_p95=float(p95),
-            bytes=(self._writer.folder / LOG_NAME).stat().st_size,
-        )
+        self._pair_errors.append((np.abs(error_ns) / 1e6).astype(np.float32))
+        self._bytes += (writer.folder / LOG_NAME).stat().st_size
+        self._bounds, self._image_ns = [], []
+        return header
 
-    def _say(self, kind: str, detail: str) -> None:
-        with self._lock:
-            self._inbox.append(Event(self._rig.clock.now_ns(), kind, detail))
+    def _free_bytes(self) -> int:
+        folder = self._root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
 
-    def _note_gap(self, item: Heatmap | Image, kind: str, what: str) -> None:
-        last = self._last.get(type(item))
-        self._last[type(item)] = item.sequence
-        if last is not None and item.sequence - last > 1:
-            self._write_event(kind, f"{item.sequence - last - 1} {what} before number {item.sequence}.")
 
-    def _write_event(self, kind: str, detail: str) -> None:
-        self._writer.write_event(Event(self._rig.clock.now_ns(), kind, detail))
-        self._events += 1
+def _part_id(clip_id: str, number: int) -> str:
+    return f"{clip_id}-part{number}"

@@ -1,15 +1,20 @@
 """The rig file: which sensor, which camera, how they are mounted; and the open rig that comes of it."""
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import LrtError
-from .sources import Camera, Sensor
-from .timing.clock import Clock, SystemClock
+from .records import Heatmap, Image, Jpeg
+from .reopen import Reopening
+from .timing.clock import Clock, SystemClock, VirtualClock
+from .twin.faults import Faults
+
+if TYPE_CHECKING:
+    from .twin.rig import Twin
 
 RIG_FILE = "rig.toml"
 TWIN = "twin"
@@ -23,11 +28,13 @@ class SettingsError(LrtError, ValueError):
 class SensorSettings:
     """The `[sensor]` of a rig file. Rotation and mirror are kept beside a clip and applied on reading it."""
 
-    kind: str = "amg8833"  # amg8833: on I2C; serial: a microcontroller that prints CSV lines; twin
+    kind: str = "amg8833"  # amg8833: on I2C; mcu: a board with our firmware; serial: one that prints CSV lines; twin
     bus: int = 1  # amg8833: /dev/i2c-1 is a Pi's header
     address: int = 0x69  # amg8833: 0x68 with AD_SELECT tied to ground
-    port: str = ""  # serial: best a name under /dev/serial/by-id, which stays when plugs are swapped
-    baud: int = 115200  # serial: the authors' sketch
+    rate: int = 10  # amg8833: 10 or 1 frames/s; a board has it in its firmware
+    average: bool = False  # amg8833: the chip's moving average of two frames; better made later than recorded
+    port: str = ""  # mcu, serial: best a name under /dev/serial/by-id, which stays when plugs are swapped
+    baud: int = 115200  # serial: the authors' sketch; USB boards do not mind
     rotation: int = 0  # degrees clockwise that turn the sensor's picture upright: 0, 90, 180 or 270
     mirror: bool = False  # left and right exchanged, after the rotation
 
@@ -37,44 +44,59 @@ class CameraSettings:
     """The `[camera]` of a rig file."""
 
     kind: str = "picamera2"  # picamera2: a Pi's ribbon camera; opencv: USB camera or video file; twin
-    device: int = 0  # opencv: 0 is /dev/video0; picamera2: the camera's number
+    device: int | str = 0  # opencv: 0 is /dev/video0, or a path under /dev/v4l/by-id; picamera2: the camera's number
     file: str = ""  # opencv: a video file, from the rig file's folder, instead of a device
     size: tuple[int, int] = (640, 480)  # pixels, width and height; a video file keeps its own
     rate: float = 30.0  # frames/s: pairs are then at most 17 ms off; a video file keeps its own
 
 
 @dataclass(frozen=True)
+class RecordSettings:
+    """The `[record]` of a rig file."""
+
+    preroll_s: float = 3.0  # the rig daemon keeps so much, and a clip starts with it: before the button
+    reserve_mb: int = 500  # a recording stops cleanly before the disk has less than this left, and none is begun
+    split_mb: int = 1024  # a clip that reaches it goes on in another: 12 minutes of 640x480 at 30/s
+    patience_s: float = 30.0  # a lost device is waited for so long; then the recording ends
+
+    @property
+    def reserve_bytes(self) -> int:
+        """What the disk must have left."""
+        return self.reserve_mb * 1_000_000
+
+    @property
+    def split_bytes(self) -> int:
+        """How large a clip may grow."""
+        return self.split_mb * 1_000_000
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    """The `[sync]` of a rig file, as `lrt sync-check` writes it. image time + offset = heatmap time."""
+
+    offset_ms: float = 0.0  # how much later heat shows what the picture shows
+    spread_ms: float = 0.0  # one standard error of it
+    correlation: float = 0.0  # of the two motions at that offset, 0 to 1; 0: never measured
+    measured: str = ""  # the day, as 2026-01-31
+
+
+@dataclass(frozen=True)
 class RigSettings:
-    """What a rig file says.
-
-        [sensor]
-        kind = "amg8833"       # amg8833 | serial | twin
-        bus = 1                # amg8833: I2C bus
-        address = 0x69         # amg8833: 0x69 or 0x68
-        port = "/dev/ttyACM0"  # serial
-        baud = 115200          # serial
-        rotation = 0           # 0 | 90 | 180 | 270, degrees clockwise
-        mirror = false
-
-        [camera]
-        kind = "picamera2"     # picamera2 | opencv | twin
-        device = 0             # opencv: /dev/video0; picamera2: camera number
-        file = "walk.mp4"      # opencv: a video file instead of a device
-        size = [640, 480]
-        rate = 30
-
-    Every key may be left out.
-    """
+    """What a rig file says: hardware/rig.example.toml shows every key. Every key may be left out."""
 
     sensor: SensorSettings = field(default_factory=SensorSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    faults: Faults = field(default_factory=Faults)  # of the twin, to see how lrt bears them
     source: str = ""  # the file these came from, for messages; or "twin"
 
     def __post_init__(self) -> None:
         where = f"{self.source}: " if self.source else ""
-        sensor, camera = self.sensor, self.camera
+        sensor, camera, record = self.sensor, self.camera, self.record
         for key, value, choice in (
-            ("[sensor] kind", sensor.kind, ("amg8833", "serial", TWIN)),
+            ("[sensor] kind", sensor.kind, ("amg8833", "mcu", "serial", TWIN)),
+            ("[sensor] rate", sensor.rate, (10, 1)),
             ("[sensor] rotation", sensor.rotation, (0, 90, 180, 270)),
             ("[sensor] address", sensor.address, (0x68, 0x69)),
             ("[camera] kind", camera.kind, ("picamera2", "opencv", TWIN)),
@@ -83,7 +105,7 @@ class RigSettings:
                 raise SettingsError(f"{where}{key} is {value!r}; choose one of {', '.join(map(str, choice))}")
         if (sensor.kind == TWIN) != (camera.kind == TWIN):
             raise SettingsError(f'{where}the twin is sensor and camera in one; give kind = "twin" to both, or to none')
-        if sensor.kind == "serial" and not sensor.port:
+        if sensor.kind in ("mcu", "serial") and not sensor.port:
             raise SettingsError(f"{where}[sensor] port is missing; `ls /dev/serial/by-id` lists what is plugged in")
         if not 1200 <= sensor.baud <= 4_000_000:
             raise SettingsError(f"{where}[sensor] baud is {sensor.baud}; give the sketch's, like 115200")
@@ -93,15 +115,34 @@ class RigSettings:
             raise SettingsError(f"{where}[camera] size is {list(camera.size)}; give [width, height] in pixels")
         if not 1 <= camera.rate <= 240:
             raise SettingsError(f"{where}[camera] rate is {camera.rate}; give frames per second, 1 to 240")
+        if isinstance(camera.device, str) and (camera.kind != "opencv" or not camera.device.startswith("/dev/")):
+            raise SettingsError(
+                f"{where}[camera] device is {camera.device!r}; give a number, or a /dev/ path for opencv"
+            )
+        for key, value, low, high in (
+            ("preroll_s", record.preroll_s, 0, 60),
+            ("reserve_mb", record.reserve_mb, 0, 10**7),
+            ("split_mb", record.split_mb, 1, 10**7),
+            ("patience_s", record.patience_s, 1, 3600),
+        ):
+            if not low <= value <= high:
+                raise SettingsError(f"{where}[record] {key} is {value}; give {low} to {high}")
+        if self.faults != Faults() and sensor.kind != TWIN:
+            raise SettingsError(f'{where}[faults] are for kind = "twin": a real rig has faults of its own')
 
     @property
     def synthetic(self) -> bool:
         """Whether what it records is made up."""
         return self.sensor.kind == TWIN
 
+    @property
+    def file(self) -> Path | None:
+        """The rig file, absolute; None if there is none."""
+        return None if self.source in ("", TWIN) else Path(self.source).absolute()
+
     def as_dict(self) -> dict[str, Any]:
-        """`sensor` and `camera`, as clip.json keeps them."""
-        return {"sensor": asdict(self.sensor), "camera": asdict(self.camera)}
+        """`sensor`, `camera` and `sync`, as clip.json keeps them: what a reader of the clip has to know."""
+        return {"sensor": asdict(self.sensor), "camera": asdict(self.camera), "sync": asdict(self.sync)}
 
 
 @dataclass(frozen=True)
@@ -112,23 +153,38 @@ class TwinScene:
     lighting: str
     occupants: int = 1
     seed_name: str = "lrt"  # the same name gives the same person, room and walk; a clip's id does well
+    script: str = "live"  # what the occupant does: live, or wave for a sync-check
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Rig:
     """An open rig.
 
     Attributes:
-        synthetic: it is the twin.
-        truth: the twin's pose, shift, scale and offset; None for a real rig.
+        settings: replaced by those with another `sync` when that has been measured.
+        twin: what stands behind sensor and camera; None for a real rig.
     """
 
-    thermal: Sensor
-    camera: Camera
+    thermal: Reopening[Heatmap]
+    camera: Reopening[Image | Jpeg]
     clock: Clock
     settings: RigSettings
-    synthetic: bool = False
-    truth: dict[str, Any] | None = None
+    twin: "Twin | None" = None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether what it records is made up."""
+        return self.settings.synthetic
+
+    @property
+    def truth(self) -> dict[str, Any] | None:
+        """The twin's pose, shift, scale and offset; None for a real rig."""
+        return None if self.twin is None else self.twin.truth()
+
+    def show(self, scene: TwinScene) -> None:
+        """Have the twin show what a clip's tags say; a real rig sees what there is."""
+        if self.twin is not None:
+            self.twin.show(scene.clothing, scene.lighting, scene.occupants, scene.seed_name, scene.script)
 
 
 def load_rig(choice: str | None, search: Sequence[Path] = ()) -> RigSettings:
@@ -155,54 +211,77 @@ def load_rig(choice: str | None, search: Sequence[Path] = ()) -> RigSettings:
 
 
 @contextmanager
-def open_rig(settings: RigSettings, twin: TwinScene | None = None) -> Iterator[Rig]:
-    """The rig, open and running; closed at the end of the `with` block.
+def open_rig(
+    settings: RigSettings, twin: TwinScene | None = None, live: bool = False, patient: bool = False
+) -> Iterator[Rig]:
+    """The rig, open and running; closed at the end of the `with` block. A device that is lost is opened again.
 
     Args:
         settings: from `load_rig`.
         twin: what the twin is to show; needed for the twin alone.
+        live: the twin runs by the system's clock, like a real rig, instead of its own, which is as fast as we are.
+        patient: devices need not be there yet.
 
     Raises:
         RigError: a device is missing or silent; one line that says which.
     """
+    if settings.synthetic:
+        if twin is None:
+            raise SettingsError("the twin needs to be told what to show: clothing, lighting and occupants")
+        made = _make_twin(settings, twin, SystemClock() if live else VirtualClock())
+        clock: Clock = made.clock
+        openers = _twin_openers(settings, made)
+    else:
+        made, clock = None, SystemClock()
+        openers = (lambda: _open_sensor(settings.sensor, clock)), (lambda: _open_camera(settings, clock))
     with ExitStack() as open_devices:
-        if settings.synthetic:
-            if twin is None:
-                raise SettingsError("the twin needs to be told what to show: clothing, lighting and occupants")
-            yield _open_twin(settings, twin, open_devices)
-            return
-        clock = SystemClock()
-        thermal = open_devices.enter_context(_open_sensor(settings.sensor, clock))
-        camera = open_devices.enter_context(_open_camera(settings, clock))
-        yield Rig(thermal, camera, clock, settings)
+        if made is not None:
+            open_devices.callback(made.close)
+        # a sensor knows its own silence, a board that is booting among them
+        thermal = open_devices.enter_context(Reopening("sensor", openers[0], clock, silent_ns=None, patient=patient))
+        camera = open_devices.enter_context(Reopening("camera", openers[1], clock, patient=patient))
+        yield Rig(thermal, camera, clock, settings, made)
 
 
-def _open_twin(settings: RigSettings, scene: TwinScene, open_devices: ExitStack) -> Rig:
-    from .thermal.amg8833 import AMG8833
+def _make_twin(settings: RigSettings, scene: TwinScene, clock: Clock) -> "Twin":
     from .twin.rig import open_twin
 
-    twin = open_twin(
+    return open_twin(
         clothing=scene.clothing,
         lighting=scene.lighting,
         occupants=scene.occupants,
         name=scene.seed_name,
+        script=scene.script,
         size=settings.camera.size,
         rate=settings.camera.rate,
         address=settings.sensor.address,
+        faults=settings.faults,
+        clock=clock,
     )
-    open_devices.callback(twin.close)
-    thermal = open_devices.enter_context(AMG8833(clock=twin.clock, i2c=twin.i2c, address=settings.sensor.address))
-    return Rig(thermal, twin.camera, twin.clock, settings, synthetic=True, truth=twin.truth())
+
+
+def _twin_openers(settings: RigSettings, twin: "Twin") -> tuple[Callable[[], Any], Callable[[], Any]]:
+    from .thermal.amg8833 import AMG8833
+
+    sensor = settings.sensor
+    return (
+        lambda: AMG8833(twin.clock, twin.i2c, address=sensor.address, rate=sensor.rate, average=sensor.average),
+        twin.camera.reopen,
+    )
 
 
 def _open_sensor(settings: SensorSettings, clock: Clock) -> Any:
+    if settings.kind == "mcu":
+        from .thermal.mcu import MCUSensor
+
+        return MCUSensor(settings.port, clock, settings.baud)
     if settings.kind == "serial":
         from .thermal.serial import SerialSensor
 
         return SerialSensor(settings.port, clock, settings.baud)
     from .thermal.amg8833 import AMG8833
 
-    return AMG8833(clock, bus=settings.bus, address=settings.address)
+    return AMG8833(clock, None, settings.bus, settings.address, settings.rate, settings.average)
 
 
 def _open_camera(settings: RigSettings, clock: Clock) -> Any:
@@ -210,7 +289,7 @@ def _open_camera(settings: RigSettings, clock: Clock) -> Any:
     if camera.kind == "picamera2":
         from .camera.picamera import PiCamera
 
-        return PiCamera(clock, camera.size, camera.rate, camera.device)
+        return PiCamera(clock, camera.size, camera.rate, int(camera.device))
     from .camera.opencv import OpenCVCamera
 
     source = str(Path(settings.source).parent / camera.file) if camera.file else camera.device
@@ -224,10 +303,16 @@ def _read(path: Path) -> RigSettings:
         raise SettingsError(f"rig file {path} cannot be read ({error.strerror}); or use --rig twin") from error
     except ValueError as error:  # TOMLDecodeError, or bytes that are not UTF-8
         raise SettingsError(f"rig file {path} is not TOML: {error}") from error
-    tables = {"sensor": SensorSettings, "camera": CameraSettings}
+    tables = {
+        "sensor": SensorSettings,
+        "camera": CameraSettings,
+        "record": RecordSettings,
+        "sync": SyncSettings,
+        "faults": Faults,
+    }
     for name in found:
         if name not in tables:
-            raise SettingsError(f"{path}: '{name}' is not known; a rig file has [sensor] and [camera]")
+            raise SettingsError(f"{path}: '{name}' is not known; a rig file has {', '.join(f'[{n}]' for n in tables)}")
     parts = {name: _table(path, name, found.get(name, {}), kind) for name, kind in tables.items()}
     return RigSettings(**parts, source=str(path))
 
@@ -242,17 +327,27 @@ def _table(path: Path, name: str, found: Any, kind: type) -> Any:
         where = f"{path}: [{name}] {key}"
         if key not in defaults:
             raise SettingsError(f"{where} is not known; choose among {', '.join(defaults)}")
-        default = defaults[key]
-        if isinstance(default, tuple):
-            if not (isinstance(value, list) and len(value) == 2 and all(type(each) is int for each in value)):
-                raise SettingsError(f"{where} is {value!r}; give two whole numbers, [{default[0]}, {default[1]}]")
-            value = tuple(value)
-        elif isinstance(default, float) and type(value) is int:
-            value = float(value)
-        elif type(value) is not type(default):
-            raise SettingsError(f"{where} is {value!r}; give a {_KINDS[type(default)]}, like {default!r}")
-        values[key] = value
+        values[key] = _value(where, key, value, defaults[key])
     return kind(**values)
+
+
+def _value(where: str, key: str, value: Any, default: Any) -> Any:
+    if default == ():  # of the twin's faults: when, and for how long
+        try:
+            return tuple((float(start), float(length)) for start, length in value)
+        except (TypeError, ValueError):
+            raise SettingsError(f"{where} is {value!r}; give [[start, length], ...] in seconds") from None
+    if isinstance(default, tuple):
+        if not (isinstance(value, list) and len(value) == 2 and all(type(each) is int for each in value)):
+            raise SettingsError(f"{where} is {value!r}; give two whole numbers, [{default[0]}, {default[1]}]")
+        return tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if key == "device" and isinstance(value, str):
+        return value
+    if type(value) is not type(default):
+        raise SettingsError(f"{where} is {value!r}; give a {_KINDS[type(default)]}, like {default!r}")
+    return value
 
 
 _KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text in quotes"}

@@ -22,13 +22,19 @@ class Task:
 
     Attributes:
         name: for the thread's name and for messages.
-        period_ns: from one due time to the next; a step that overruns skips the due times it missed.
+        period_ns: from one due time to the next, or what says it (a device that is away need not be asked often); a
+            step that overruns skips the due times it missed.
         step: called once a period; an exception ends the run.
     """
 
     name: str
-    period_ns: int
+    period_ns: int | Callable[[], int]
     step: Callable[[], None]
+
+    def after(self, due_ns: int, now_ns: int) -> int:
+        """When it is due again."""
+        period_ns = self.period_ns if isinstance(self.period_ns, int) else self.period_ns()
+        return max(due_ns + period_ns, now_ns)
 
 
 class Clock(Protocol):
@@ -37,6 +43,10 @@ class Clock(Protocol):
     def now_ns(self) -> int: ...
 
     def sleep_until(self, deadline_ns: int) -> None: ...
+
+    def advance(self, duration_ns: int) -> None:
+        """Let so much time pass: the twin's bus transfers take their time."""
+        ...
 
     def run(self, tasks: Sequence[Task], seconds: float | None, stop: threading.Event) -> None:
         """Run the tasks for so many seconds, or until `stop` is set (None: until then alone).
@@ -56,6 +66,9 @@ class SystemClock:
     def sleep_until(self, deadline_ns: int) -> None:
         time.sleep(max(0, deadline_ns - self.now_ns()) / SECOND_NS)
 
+    def advance(self, duration_ns: int) -> None:
+        time.sleep(duration_ns / SECOND_NS)
+
     def run(self, tasks: Sequence[Task], seconds: float | None, stop: threading.Event) -> None:
         ended = threading.Event()
         failures: list[BaseException] = []
@@ -65,7 +78,7 @@ class SystemClock:
             try:
                 while not ended.is_set():
                     task.step()
-                    due_ns = max(due_ns + task.period_ns, self.now_ns())
+                    due_ns = task.after(due_ns, self.now_ns())
                     ended.wait((due_ns - self.now_ns()) / SECOND_NS)
             except BaseException as error:  # handed to the caller below
                 failures.append(error)
@@ -99,7 +112,6 @@ class VirtualClock:
         return self._now_ns
 
     def advance(self, duration_ns: int) -> None:
-        """Let time pass: a bus transfer, say."""
         self._now_ns += duration_ns
 
     def sleep_until(self, deadline_ns: int) -> None:
@@ -116,6 +128,6 @@ class VirtualClock:
                 break
             self.sleep_until(due_ns)
             task.step()
-            heapq.heappush(queue, (max(due_ns + task.period_ns, self._now_ns), position, task))
+            heapq.heappush(queue, (task.after(due_ns, self._now_ns), position, task))
         if end_ns is not None and not stop.is_set():
             self.sleep_until(end_ns)

@@ -1,11 +1,12 @@
 """The twin's camera: frames of the scene by the camera's own clock."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from ..records import Image
-from ..timing.clock import SECOND_NS, VirtualClock
+from ..records import Event, Image, RigError
+from ..timing.clock import SECOND_NS, Clock
 from .faults import Faults
 from .scene import Scene
 
@@ -44,7 +45,7 @@ class TwinCamera:
     def __init__(
         self,
         scene: Scene,
-        clock: VirtualClock,
+        clock: Clock,
         settings: CameraSettings | None = None,
         faults: Faults | None = None,
     ) -> None:
@@ -78,9 +79,11 @@ class TwinCamera:
         while True:
             stamp_ns, late, dropped = self._frame(self._next)
             due_ns = stamp_ns + self.settings.delivery_ns
-            if due_ns > now_ns or stamp_ns - self._open_ns > self._faults.unplugged_at * SECOND_NS:
+            if due_ns > now_ns:
                 break
-            if late:
+            if self._faults.no_camera((stamp_ns - self._open_ns) / SECOND_NS):
+                pass
+            elif late:
                 self._late.append((due_ns + round(self._faults.late_s * SECOND_NS), stamp_ns, self._next))
             elif not dropped:
                 arrived.append((due_ns, stamp_ns, self._next))
@@ -89,9 +92,36 @@ class TwinCamera:
         self._late = [frame for frame in self._late if frame[0] > now_ns]
         return [self._take(stamp_ns, number) for _, stamp_ns, number in sorted(arrived)]
 
+    def take_events(self) -> list[Event]:
+        """None: what is lost shows in the sequence."""
+        return []
+
     def close(self) -> None:
-        """No frames after this."""
+        """No frames until it is opened again."""
         self._closed = True
+
+    def reopen(self) -> Self:
+        """Plug it in: frames from now on.
+
+        Raises:
+            RigError: it is not there.
+        """
+        now_ns = self._clock.now_ns()
+        if self._faults.no_camera((now_ns - self._open_ns) / SECOND_NS):
+            raise RigError("the twin's camera is not there; plug it in")
+        while self._frame(self._next)[0] + self.settings.delivery_ns <= now_ns:
+            self._next += 1
+        self._closed, self._late = False, []
+        return self
+
+    def show(self, scene: Scene) -> None:
+        """Look at another scene from now on."""
+        self._scene = scene
+
+    @property
+    def frame_ns(self) -> int:
+        """From one frame to the next."""
+        return round(self._period_ns)
 
     def _frame(self, number: int) -> tuple[int, bool, bool]:
         """(time stamp, is late, is dropped) of a frame."""

@@ -1,12 +1,12 @@
 """A whole rig without hardware: one scene, a sensor on a bus and a camera before it, and the truth about them."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..timing.clock import SECOND_NS, VirtualClock
+from ..timing.clock import SECOND_NS, Clock, VirtualClock
 from .camera import CameraSettings, TwinCamera
 from .faults import Faults
 from .scene import Scene, SceneSettings
@@ -16,19 +16,19 @@ MEAN_OVER_S = 120.0  # the mean distance of an occupant is taken over the first 
 FIRST_ROOM, FIRST_PERSON = 1, 3  # of rig 0: light walls and dark hair, so that a first look shows what is what
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Twin:
     """An open twin.
 
     Attributes:
-        clock: stands still until a device or a task moves it on.
+        clock: a virtual one, which stands still until a device or a task moves it on, or the system's.
         i2c: the bus with the sensor, as a `busio.I2C`.
         camera: frames by its own clock.
         scene: what both see; its time 0 is the clock's at opening.
         opened_ns: that time.
     """
 
-    clock: VirtualClock
+    clock: Clock
     i2c: TwinBus
     camera: TwinCamera
     scene: Scene
@@ -64,6 +64,30 @@ class Twin:
             "camera": asdict(self.camera.settings),
         }
 
+    def show(self, clothing: str, lighting: str, occupants: int, name: str, script: str = "live") -> None:
+        """Have the same person, in these clothes and this light, do other things in the same room, from now on.
+
+        Args:
+            clothing, lighting, occupants, name, script: as `open_twin` has them.
+
+        Raises:
+            RigError: a tag that no scene has.
+        """
+        settings = replace(
+            self.scene.settings,
+            clothing=clothing,
+            lighting=lighting,
+            occupants=occupants,
+            occupant_seed=_seed(name),
+            script=script,
+        )
+        scene = Scene(settings)
+        scene.look(0.0)  # what it draws once and keeps takes a second: not at a frame's expense
+        scene.heat(0.0)
+        self.scene = scene
+        self.i2c.show(self.scene)
+        self.camera.show(self.scene)
+
     def close(self) -> None:
         """Close camera and bus."""
         self.camera.close()
@@ -80,6 +104,8 @@ def open_twin(
     rig_seed: int = 0,
     faults: Faults | None = None,
     address: int = 0x69,
+    script: str = "live",
+    clock: Clock | None = None,
 ) -> Twin:
     """A twin, open.
 
@@ -91,11 +117,13 @@ def open_twin(
         rig_seed: the room, who is in it, and how the rig is put together: equal in all clips of one rig.
         faults: what goes wrong, and when.
         address: of the sensor on its bus.
+        script: what the occupant does, see `SceneSettings`.
+        clock: by which it lives; None: a virtual one of its own.
 
     Raises:
         RigError: a tag that no scene has.
     """
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    seed = _seed(name)
     rng = np.random.default_rng([rig_seed, 61])
     scale = size[0] / 640  # the geometry is drawn for pictures 640 px wide
     scene = Scene(
@@ -113,9 +141,10 @@ def open_twin(
             ty=float(size[1] / 2 + scale * rng.uniform(-16, 16)),
             s=float(scale * rng.uniform(60.5, 64.0)),
             baseline_m=(0.0, float(rng.uniform(0.018, 0.022))),
+            script=script,
         )
     )
-    clock = VirtualClock()
+    clock = clock or VirtualClock()
     faults = faults or Faults()
     sensor = SensorSettings(seed=seed ^ rig_seed, address=address, drift_ppm=float(rng.normal(0, 80)))
     camera = CameraSettings(seed=seed ^ rig_seed, rate=rate, drift_ppm=float(rng.normal(0, 30)))
@@ -126,6 +155,10 @@ def open_twin(
         scene,
         clock.now_ns(),
     )
+
+
+def _seed(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
 def scene_of(truth: dict[str, Any]) -> Scene:

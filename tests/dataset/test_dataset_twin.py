@@ -8,9 +8,9 @@ import pytest
 from lrt.calibration.geometry import Calibration, write_calibration
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
 from lrt.dataset.load import load_pairs
-from lrt.rig.clip import ClipHeader, ClipWriter
-from lrt.rig.recorder import record
+from lrt.rig.clip import ClipHeader
 from lrt.rig.settings import CameraSettings, RigSettings, SensorSettings, TwinScene, open_rig
+from lrt.rig.station import record
 
 SIZE = (160, 120)
 
@@ -27,8 +27,7 @@ def twin(calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> 
             header = ClipHeader(
                 name, "red", "bright", occupants, "TWIN", settings.as_dict(), synthetic=True, twin=truth
             )
-            with ClipWriter(root, header, rig.clock) as writer:
-                record(rig, writer, 4, threading.Event())
+            record(rig, root, header, 4, threading.Event())
     fields = {name: truth[name] for name in ("tx", "ty", "s", "offset_ms")}
     write_calibration(
         Calibration(**{**vars(calibration), **fields, "image_size": SIZE, "synthetic": True}), root / "calibration.json"

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lrt.rig import recorder
-from lrt.rig.clip import ClipError, ClipWriter, log, open_clip, recover_clip, verify_clip
-from lrt.rig.recorder import record
-from lrt.rig.records import RigError
-from lrt.rig.settings import Rig, TwinScene, load_rig, open_rig
+from lrt.rig import recorder, station
+from lrt.rig.clip import ClipError, log, open_clip, recover_clip, verify_clip
+from lrt.rig.computer import Computer
+from lrt.rig.records import EVENT_KINDS, RigError
+from lrt.rig.reopen import Reopening
+from lrt.rig.settings import RecordSettings, Rig, TwinScene, load_rig, open_rig
 from lrt.rig.sources import SourceEnded
+from lrt.rig.station import Station, record
 from lrt.rig.thermal.amg8833 import AMG8833
+from lrt.rig.timing import wall
 from lrt.rig.timing.clock import SystemClock
 
 SECOND_NS = 1_000_000_000
@@ -22,6 +25,7 @@ class FakeCamera:
     """30 frames a second by the clock; told to, it loses frames, ends or fails."""
 
     poll_period_ns = 10_000_000
+    frame_ns = 33_333_333
     size = (64, 48)
 
     def __init__(self, clock, scene, lost=(), ends_at=None, error=None):
@@ -39,24 +43,41 @@ class FakeCamera:
             self.number += 1
         return images
 
+    def take_events(self):
+        return []
+
     def close(self):
         pass
 
 
 @pytest.fixture
 def rig(clock, bus, scene):
-    def make(**camera):
-        sensor = AMG8833(clock, bus)
-        return Rig(sensor, FakeCamera(clock, scene, **camera), clock, load_rig("twin"))
+    """A rig whose camera, once lost, is not there again."""
+
+    def make(thermal=None, record=None, **camera):
+        opened = []
+
+        def open_camera():
+            if opened:
+                raise RigError("camera /dev/video0 is not there; check its plug")
+            opened.append(FakeCamera(clock, scene, **camera))
+            return opened[0]
+
+        settings = record or RecordSettings(reserve_mb=0, patience_s=3)
+        return Rig(
+            Reopening("sensor", lambda: thermal or AMG8833(clock, bus), clock, silent_ns=None),
+            Reopening("camera", open_camera, clock),
+            clock,
+            replace(load_rig("twin"), record=settings),
+        )
 
     return make
 
 
-def test_a_minute_is_recorded_whole_and_paired_within_a_frame(tmp_path, header, rig, clock, bus):
+def test_a_minute_is_recorded_whole_and_paired_within_a_frame(tmp_path, header, rig, bus):
     progress = []
     opened = rig()
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(opened, writer, 60, threading.Event(), progress.append)
+    done = record(opened, tmp_path, header, 60, threading.Event(), progress.append)
     assert 596 <= done.heatmaps <= 600
     assert done.images == 1800
     assert (done.missed, done.dropped) == (0, 0)
@@ -80,8 +101,7 @@ def test_a_minute_is_recorded_whole_and_paired_within_a_frame(tmp_path, header, 
 def test_warming_up_bus_errors_and_gaps_are_events_of_the_clip(tmp_path, header, rig, clock, bus):
     opened = rig(lost=range(100, 104))
     bus.dead_from_ns, bus.dead_until_ns = clock.now_ns() + SECOND_NS, clock.now_ns() + SECOND_NS * 3 // 2
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(opened, writer, 6, threading.Event())
+    done = record(opened, tmp_path, header, 6, threading.Event())
     events = open_clip(tmp_path / "walk-01").events()
     kinds = [event.kind for event in events]
     assert kinds[0] == "warming-up"
@@ -93,59 +113,93 @@ def test_warming_up_bus_errors_and_gaps_are_events_of_the_clip(tmp_path, header,
     assert done.events == len(events)
 
 
-def test_the_end_of_a_video_file_ends_the_recording_well(tmp_path, header, rig, clock):
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(rig(ends_at=75), writer, None, threading.Event())
+def test_the_end_of_a_video_file_ends_the_recording_well(tmp_path, header, rig):
+    done = record(rig(ends_at=75), tmp_path, header, None, threading.Event())
     assert done.images == 75
     assert done.header.ended == "video walk.mp4 has ended"
     assert open_clip(tmp_path / "walk-01").header.state == "finished"
 
 
-def test_an_unplugged_device_ends_it_with_all_that_came_before(tmp_path, header, rig, clock):
+def test_a_device_that_stays_away_ends_it_with_all_that_came_before(tmp_path, header, rig):
     opened = rig(ends_at=75, error=RigError("camera /dev/video0 gives no more frames"))
-    with pytest.raises(RigError, match="no more frames"), ClipWriter(tmp_path, header, clock) as writer:
-        record(opened, writer, None, threading.Event())
+    with pytest.raises(RigError, match=r"camera has given nothing for 3 s: camera /dev/video0 is not there"):
+        record(opened, tmp_path, header, None, threading.Event())
     clip = open_clip(tmp_path / "walk-01")
     assert len(clip.image_times_ns) == 75
-    assert clip.header.ended == "camera /dev/video0 gives no more frames"
+    assert 53 <= len(clip.heatmaps()) <= 57  # it was waited for
+    assert clip.header.ended.startswith("the camera has given nothing for 3 s")
+    lost = [event.detail for event in clip.events() if event.kind == "device-lost"]
+    assert lost == ["The camera is lost: camera /dev/video0 gives no more frames."]
 
 
-def test_a_camera_that_falls_silent_ends_it_after_three_seconds(tmp_path, header, rig, clock):
-    with pytest.raises(RigError, match="no image for 3 s"), ClipWriter(tmp_path, header, clock) as writer:
-        record(rig(lost=range(60, 10_000)), writer, None, threading.Event())
+def test_a_camera_that_falls_silent_is_lost_too(tmp_path, header, rig):
+    with pytest.raises(RigError, match="camera has given nothing for 4 s"):
+        record(
+            rig(lost=range(60, 10_000), record=RecordSettings(reserve_mb=0, patience_s=4)),
+            tmp_path,
+            header,
+            None,
+            threading.Event(),
+        )
     clip = open_clip(tmp_path / "walk-01")
     assert len(clip.image_times_ns) == 60
-    assert 48 <= len(clip.heatmaps()) <= 52
+    assert 58 <= len(clip.heatmaps()) <= 62
+    assert "device-lost" in [event.kind for event in clip.events()]
 
 
-def test_ctrl_c_ends_it_as_stop_does(tmp_path, header, rig, clock):
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(rig(ends_at=45, error=KeyboardInterrupt()), writer, None, threading.Event())
+def test_a_recording_in_which_nothing_came_leaves_nothing(tmp_path, header, rig, bus, clock):
+    opened = rig(lost=range(10_000))
+    bus.dead_from_ns, bus.dead_until_ns = clock.now_ns(), 10**18
+    with pytest.raises(RigError, match="has given nothing"):
+        record(opened, tmp_path, header, None, threading.Event())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sensor_that_was_pulled_and_put_back_costs_the_frames_between(tmp_path, header, rig, bus, clock):
+    """NACKs for six seconds: the driver gives up after three, and is opened again once the sensor answers."""
+    opened = rig(record=RecordSettings(reserve_mb=0, patience_s=30))
+    start_ns = clock.now_ns()
+    bus.dead_from_ns, bus.dead_until_ns = start_ns + 4 * SECOND_NS, start_ns + 10 * SECOND_NS
+    done = record(opened, tmp_path, header, 20, threading.Event())
+    clip = open_clip(tmp_path / "walk-01")
+    kinds = [event.kind for event in clip.events() if event.kind.startswith(("device", "thermal"))]
+    assert kinds == ["device-lost", "device-back", "thermal-gap"]
+    assert done.images == 600
+    sequence = [heatmap.sequence for heatmap in clip.heatmaps()]
+    assert done.missed == sequence[-1] - sequence[0] + 1 - len(sequence)
+    made = {frame.tobytes(): number for number, frame in enumerate(np.array(bus.frames))}
+    numbers = [made[heatmap.raw.ravel().astype(int).tobytes()] for heatmap in clip.heatmaps()]
+    assert np.diff(sequence).max() == pytest.approx(np.diff(numbers).max(), abs=1)  # as many as the sensor made
+    assert 60 <= done.missed <= 120
+    away_s = next(float(event.detail.split()[-2]) for event in clip.events() if event.kind == "device-back")
+    assert 3 < away_s < 8
+
+
+def test_ctrl_c_ends_it_as_stop_does(tmp_path, header, rig):
+    done = record(rig(ends_at=45, error=KeyboardInterrupt()), tmp_path, header, None, threading.Event())
     assert (done.images, done.header.ended) == (45, "Ctrl-C")
 
 
-def test_stop_ends_it_between_two_polls(tmp_path, header, rig, clock):
+def test_stop_ends_it_between_two_polls(tmp_path, header, rig):
     stop = threading.Event()
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(rig(), writer, None, stop, lambda at: stop.set() if at.seconds > 2 else None)
+    done = record(rig(), tmp_path, header, None, stop, lambda at: stop.set() if at.seconds > 2 else None)
     assert 2 < done.seconds < 3.5
     assert done.header.ended == "stopped"
 
 
-def test_images_that_the_disk_cannot_take_are_dropped_and_said_so(tmp_path, header, rig, clock, monkeypatch):
-    monkeypatch.setattr(recorder, "_INBOX_BYTES", 10 * 64 * 48 * 3)
-    monkeypatch.setattr(recorder, "_WRITE_PERIOD_NS", SECOND_NS)  # a card that takes a second for anything
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(rig(), writer, 10, threading.Event())
-    assert done.dropped >= 150
-    assert done.images + done.dropped == 300
+def test_images_that_the_disk_cannot_take_are_dropped_and_said_so(tmp_path, header, rig, monkeypatch):
+    monkeypatch.setattr(station, "_INBOX_BYTES", 20_000)  # some fifteen images
+    monkeypatch.setattr(station, "_WRITE_PERIOD_NS", SECOND_NS)  # a card that takes a second for anything
+    done = record(rig(), tmp_path, header, 10, threading.Event())
+    assert done.dropped >= 50
+    assert 280 <= done.images + done.lost_images <= 300  # the last of the dropped came after the end
     assert done.heatmaps >= 97  # never a heatmap
     clip = open_clip(tmp_path / "walk-01")
     dropped = [event for event in clip.events() if event.kind == "dropped"]
     assert sum(int(event.detail.split()[0]) for event in dropped) == done.dropped
 
 
-def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, rig, clock, monkeypatch):
+def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, rig, monkeypatch):
     calls = []
 
     def fill(_descriptor):
@@ -154,8 +208,8 @@ def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, 
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(log, "_sync_data", fill)
-    with pytest.raises(ClipError, match="No space left"), ClipWriter(tmp_path, header, clock) as writer:
-        record(rig(), writer, 60, threading.Event())
+    with pytest.raises(ClipError, match="No space left"):
+        record(rig(), tmp_path, header, 60, threading.Event())
     monkeypatch.undo()
     assert recover_clip(tmp_path / "walk-01.partial").heatmaps >= 35
 
@@ -165,6 +219,7 @@ def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, scene
 
     class Heat:
         poll_period_ns = 10_000_000
+        frame_ns = 100_000_000
         warm_ns = 0
 
         def __init__(self):
@@ -176,15 +231,19 @@ def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, scene
             self.number += 1
             return [make_scene().heatmap(self.number - 1, self.start_ns)]
 
-        def take_faults(self):
+        def take_events(self):
             return []
 
         def close(self):
             pass
 
-    opened = Rig(Heat(), FakeCamera(clock, scene), clock, load_rig("twin"))
-    with ClipWriter(tmp_path, header, clock) as writer:
-        done = record(opened, writer, 1.2, threading.Event())
+    opened = Rig(
+        Reopening("sensor", Heat, clock),
+        Reopening("camera", lambda: FakeCamera(clock, scene), clock),
+        clock,
+        load_rig("twin"),
+    )
+    done = record(opened, tmp_path, header, 1.2, threading.Event())
     assert 6 <= done.heatmaps <= 13  # fewer on a busy machine
     assert 18 <= done.images <= 38
     assert done.dropped == 0
@@ -195,8 +254,7 @@ def test_the_twin_is_recorded_like_any_rig_and_says_that_it_is_one(tmp_path, hea
     settings = load_rig("twin")
     with open_rig(settings, TwinScene("red", "dim", 1, seed_name="walk-01")) as opened:
         header = replace(header, rig=settings.as_dict(), synthetic=opened.synthetic, twin=opened.truth)
-        with ClipWriter(tmp_path, header, opened.clock) as writer:
-            done = record(opened, writer, 2, threading.Event())
+        done = record(opened, tmp_path, header, 2, threading.Event())
     assert 18 <= done.heatmaps <= 20
     assert done.pair_error_ms_p95 < 1000 / settings.camera.rate / 2 + 1
     clip = open_clip(tmp_path / "walk-01")
@@ -205,3 +263,182 @@ def test_the_twin_is_recorded_like_any_rig_and_says_that_it_is_one(tmp_path, hea
     assert clip.header.twin["s"] == pytest.approx(62, abs=4)  # pixels of the image to a thermal pixel
     assert clip.header.image_size == settings.camera.size
     assert 15 < np.median([heatmap.celsius for heatmap in clip.heatmaps()]) < 30
+
+
+# ------------------------------------------------------------------------------------------------- splitting, the disk
+
+
+def test_a_clip_is_split_at_its_size_and_the_parts_hold_every_frame_once(tmp_path, header, rig, monkeypatch):
+    monkeypatch.setattr(RecordSettings, "split_bytes", 300_000)
+    done = record(rig(), tmp_path, header, 30, threading.Event())
+    parts = [open_clip(folder) for folder in done.clips]
+    assert [folder.name for folder in done.clips[:3]] == ["walk-01", "walk-01-part2", "walk-01-part3"]
+    assert len(parts) >= 3
+    images = [part.image(k).sequence for part in parts for k in range(len(part.image_times_ns))]
+    assert images == list(range(900))
+    heat = [heatmap.sequence for part in parts for heatmap in part.heatmaps()]
+    assert heat == list(range(heat[0], heat[0] + len(heat)))
+    assert done.heatmaps == len(heat)
+    assert done.images == 900
+    assert done.missed == 0
+    assert sum((folder / "clip.mcap").stat().st_size for folder in done.clips) == done.bytes
+    assert [part.header.follows for part in parts] == [None, *(folder.name for folder in done.clips[:-1])]
+    assert parts[0].header.ended == "split: goes on in walk-01-part2"
+    assert {part.header.clothing for part in parts} == {"red"}
+
+
+def test_where_the_next_part_is_there_already_the_clip_goes_on_in_itself(tmp_path, header, rig, monkeypatch):
+    monkeypatch.setattr(RecordSettings, "split_bytes", 300_000)
+    (tmp_path / "walk-01-part2").mkdir()
+    done = record(rig(), tmp_path, header, 10, threading.Event())
+    assert (done.clips, done.images) == ((tmp_path / "walk-01",), 300)
+    assert any(event.kind == "split" and "already" in event.detail for event in open_clip(done.clips[0]).events())
+
+
+def test_an_id_that_leaves_no_room_for_parts_is_refused_before_anything_is_recorded(tmp_path, header, rig):
+    with pytest.raises(ClipError, match="1 to 64"):
+        record(rig(), tmp_path, replace(header, clip_id="x" * 60), 10, threading.Event())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_stops_cleanly_at_the_disks_reserve(tmp_path, header, rig, monkeypatch):
+    free = [10**9]
+    monkeypatch.setattr(recorder.Recorder, "_free_bytes", lambda _: free[0])
+    opened = rig(record=RecordSettings(reserve_mb=500))
+
+    def fill(_at):
+        free[0] -= 10**8
+
+    done = record(opened, tmp_path, header, 60, threading.Event(), fill)
+    assert done.header.ended == "disk low: 500 MB are kept in reserve"
+    assert 5 < done.seconds < 9
+    assert verify_clip(tmp_path / "walk-01").problems == ()
+
+
+def test_no_recording_is_begun_on_a_disk_at_its_reserve(tmp_path, header, rig):
+    with pytest.raises(ClipError, match=r"MB left, and 9999999 MB are kept in reserve; make room"):
+        record(rig(record=RecordSettings(reserve_mb=9_999_999)), tmp_path / "clips", header, 10, threading.Event())
+    assert not (tmp_path / "clips").exists()
+
+
+# --------------------------------------------------------------------------------------------------------- the station
+
+
+def test_a_recording_begins_with_what_was_kept_from_before_the_button(tmp_path, header, rig, clock):
+    opened = rig()
+    at_work = Station(opened, preroll_s=3.0)
+    at_work.run(threading.Event(), 10)
+    pressed_ns = clock.now_ns()
+    at_work.start(tmp_path, header, 2)
+    at_work.run(threading.Event(), 2.5)
+    done = at_work.stop()
+    clip = open_clip(tmp_path / "walk-01")
+    first_ns = min(clip.image_times_ns[0], clip.heat_times_ns[0])
+    assert 2.8e9 < pressed_ns - first_ns < 3.3e9
+    assert done.seconds == pytest.approx(5, abs=0.35)
+    assert (done.missed, done.lost_images) == (0, 0)
+    assert 48 <= done.heatmaps <= 53
+    assert 145 <= done.images <= 160
+
+
+def test_while_nothing_is_recorded_no_more_is_kept_than_the_preroll(rig):
+    at_work = Station(rig(), preroll_s=3.0)
+    at_work.run(threading.Event(), 60)
+    assert 115 <= len(at_work._kept) <= 135
+
+
+def test_a_second_recording_at_the_same_time_is_refused_and_the_first_goes_on(tmp_path, header, rig):
+    at_work = Station(rig())
+    at_work.start(tmp_path, header)
+    at_work.run(threading.Event(), 1)
+    with pytest.raises(ClipError, match="walk-01 is being recorded"):
+        at_work.start(tmp_path, replace(header, clip_id="walk-02"))
+    at_work.run(threading.Event(), 1)
+    assert at_work.stop().images == 60
+
+
+def test_stop_without_a_recording_says_so(rig):
+    with pytest.raises(ClipError, match="nothing is being recorded"):
+        Station(rig()).stop()
+
+
+def test_glitches_are_events_and_stay_in_the_data(tmp_path, header, rig, bus):
+    opened = rig()
+    made = bus._byte
+
+    def stray(register):
+        return {0x80 + 20: 2, 0x81 + 20: 0}.get(register, made(register))  # pixel 10 reads 0.5 degC
+
+    bus._byte = stray
+    record(opened, tmp_path, header, 3, threading.Event())
+    clip = open_clip(tmp_path / "walk-01")
+    said = [event.detail for event in clip.events() if event.kind == "glitch"]
+    assert said == ["1 pixels no room has: (1, 2)."]  # once, for it stays the same
+    assert all(heatmap.raw[1, 2] == 2 and heatmap.glitches.sum() == 1 for heatmap in clip.heatmaps())
+
+
+def test_a_weak_power_supply_is_an_event_once_while_it_lasts(tmp_path, header, rig, clock, monkeypatch):
+    start_ns = clock.now_ns()
+
+    def weak():
+        troubled = 3 <= (clock.now_ns() - start_ns) / SECOND_NS < 6
+        return Computer(now=("its power supply is too weak",) if troubled else ())
+
+    monkeypatch.setattr(station, "read_computer", weak)
+    record(rig(), tmp_path, header, 9, threading.Event())
+    said = [event for event in open_clip(tmp_path / "walk-01").events() if event.kind == "throttled"]
+    assert [event.detail for event in said] == ["The computer says: its power supply is too weak."]
+    assert 3 < (said[0].timestamp_ns - start_ns) / SECOND_NS < 4.5
+
+
+def test_every_kind_of_event_that_is_written_is_explained(tmp_path, header, rig, bus, clock):
+    bus.dead_from_ns, bus.dead_until_ns = clock.now_ns() + SECOND_NS, clock.now_ns() + 6 * SECOND_NS
+    record(rig(record=RecordSettings(reserve_mb=0)), tmp_path, header, 9, threading.Event())
+    kinds = {event.kind for event in open_clip(tmp_path / "walk-01").events()}
+    assert kinds >= {"warming-up", "bus-error", "device-lost", "device-back", "thermal-gap"}
+    assert kinds <= set(EVENT_KINDS)
+
+
+def test_the_time_of_day_stands_in_the_clip_and_a_step_of_it_moves_no_stamp(
+    tmp_path, header, scene, make_scene, monkeypatch
+):
+    """An hour is added to the wall clock in mid-recording, as NTP does on a Pi that finds a network."""
+    clock = SystemClock()
+    shift = [0]
+    true_time = wall.time.time_ns
+    monkeypatch.setattr(wall.time, "time_ns", lambda: true_time() + shift[0])
+
+    class Heat:
+        poll_period_ns, frame_ns, warm_ns = 20_000_000, 100_000_000, 0
+
+        def __init__(self):
+            self.start_ns, self.number = clock.now_ns(), 0
+
+        def poll(self):
+            if clock.now_ns() - self.start_ns < self.number * self.frame_ns:
+                return []
+            self.number += 1
+            return [make_scene().heatmap(self.number - 1, self.start_ns)]
+
+        def take_events(self):
+            return []
+
+        def close(self):
+            pass
+
+    opened = Rig(
+        Reopening("sensor", Heat, clock), Reopening("camera", lambda: FakeCamera(clock, scene), clock), clock,
+        load_rig("twin"),
+    )  # fmt: skip
+
+    def step(_progress):
+        shift[0] = 3_600 * SECOND_NS
+
+    done = record(opened, tmp_path, header, 2.6, threading.Event(), step)
+    clip = open_clip(tmp_path / "walk-01")
+    kinds = [event.kind for event in clip.events()]
+    assert kinds.count("clock-step") == 1
+    assert kinds.count("clock") >= 3  # at the start, at the step, at the end
+    assert "+3600.0 s" in next(event.detail for event in clip.events() if event.kind == "clock-step")
+    assert np.diff(clip.image_times_ns).max() < 0.5e9
+    assert done.seconds == pytest.approx(2.6, abs=0.1)

@@ -6,7 +6,8 @@ import sys
 EVERY_MODULE = """
 import sys
 import lrt.rig.recorder, lrt.rig.settings, lrt.rig.clip, lrt.rig.camera.opencv, lrt.rig.camera.picamera
-import lrt.rig.thermal.amg8833, lrt.rig.thermal.serial, lrt.rig.timing.stamps
+import lrt.rig.thermal.amg8833, lrt.rig.thermal.mcu, lrt.rig.thermal.serial, lrt.rig.timing.stamps
+import lrt.rig.daemon, lrt.rig.health, lrt.rig.sync_check
 heavy = ("torch", "scipy", "pyarrow", "adafruit_amg88xx", "picamera2", "lrt.dataset")
 print(*(name for name in heavy if name in sys.modules))
 """

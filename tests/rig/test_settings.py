@@ -1,9 +1,22 @@
 """The rig file: read whole, or refused in one line that names the file and the key."""
 
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
 import pytest
 
 from lrt.rig.records import RigError
-from lrt.rig.settings import RigSettings, SettingsError, TwinScene, load_rig, open_rig
+from lrt.rig.settings import (
+    CameraSettings,
+    RecordSettings,
+    RigSettings,
+    SensorSettings,
+    SettingsError,
+    TwinScene,
+    load_rig,
+    open_rig,
+)
 
 WHOLE = """
 [sensor]
@@ -65,6 +78,24 @@ def test_without_any_rig_file_the_twin_is_named(tmp_path):
         load_rig(None, [tmp_path])
 
 
+_TWIN = '[sensor]\nkind = "twin"\n[camera]\nkind = "twin"\n[faults]\n'
+
+
+def test_the_example_file_shows_every_key_with_its_default():
+    path = Path(__file__).parents[2] / "hardware/rig.example.toml"
+    assert replace(load_rig(str(path)), source="") == RigSettings()
+    text = path.read_text()
+    for table in (SensorSettings, CameraSettings, RecordSettings):
+        for each in fields(table):
+            assert re.search(rf"^(# )?{each.name} = ", text, re.MULTILINE), each.name
+
+
+def test_faults_of_the_twin_are_spans_of_seconds(write_rig):
+    faults = load_rig(str(write_rig(_TWIN + "sensor_gone = [[5, 2], [20, 1.5]]\nlate_s = 1"))).faults
+    assert faults.sensor_gone == ((5.0, 2.0), (20.0, 1.5))
+    assert faults.late_s == 1.0
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -77,9 +108,19 @@ def test_without_any_rig_file_the_twin_is_named(tmp_path):
         ("[sensor]\nmirror = 1", "give a true or false"),
         ("[sensor]\nrotation = 45", r"rotation is 45; choose one of 0, 90, 180, 270"),
         ("[sensor]\naddress = 0x70", "address is 112"),
-        ('[sensor]\nkind = "mlx"', "kind is 'mlx'; choose one of amg8833, serial, twin"),
+        ('[sensor]\nkind = "mlx"', "kind is 'mlx'; choose one of amg8833, mcu, serial, twin"),
         ('[sensor]\nkind = "serial"', "port is missing"),
         ("[sensor]\nbaud = 0", "baud is 0"),
+        ("[sensor]\nrate = 5", r"\[sensor\] rate is 5; choose one of 10, 1"),
+        ("[camera]\ndevice = true", "device is True"),
+        ('[camera]\ndevice = "/dev/video0"', "a /dev/ path for opencv"),
+        ('[camera]\nkind = "opencv"\ndevice = "video0"', "a /dev/ path for opencv"),
+        ("[record]\npreroll_s = 90", r"\[record\] preroll_s is 90"),
+        ("[record]\nsplit_mb = 0", "split_mb is 0"),
+        ("[record]\npatience_s = 0", "patience_s is 0"),
+        ("[faults]\nstray_pixels = 0.1", "a real rig has faults of its own"),
+        (_TWIN + "sensor_gone = [1]", r"give \[\[start, length\]"),
+        (_TWIN + "nacks = 1", "choose among nack_bursts"),
         ('[camera]\nfile = "a.mp4"', "file is for kind"),
         ("[camera]\nsize = [640]", "give two whole numbers"),
         ("[camera]\nsize = [640, 0]", "size is"),

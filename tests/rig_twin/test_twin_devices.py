@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from lrt.rig.records import RigError
 from lrt.rig.timing.clock import VirtualClock
 from lrt.rig.twin.camera import CameraSettings, TwinCamera
 from lrt.rig.twin.faults import Faults
@@ -115,6 +116,41 @@ def test_unplugged_means_no_sensor_and_no_frames():
     assert 0 < len(frames) <= 31
     with pytest.raises(OSError, match="Remote I/O"):
         twin.i2c.writeto(0x69, b"\x80")
+
+
+def test_each_device_can_be_pulled_by_itself_and_comes_back():
+    faults = Faults(sensor_gone=((1.0, 1.0),), camera_gone=((2.0, 1.0),))
+    twin = open_twin("red", "bright", 1, "pulled", size=(64, 36), faults=faults)
+    frames = watch(twin.camera, twin.clock, 1.5)
+    with pytest.raises(OSError, match="Remote I/O"):
+        twin.i2c.writeto(0x69, b"\x80")
+    frames += watch(twin.camera, twin.clock, 1.0)
+    twin.i2c.writeto(0x69, b"\x80")
+    with pytest.raises(RigError, match="not there"):
+        twin.camera.reopen()
+    twin.clock.advance(1_000_000_000)
+    frames += watch(twin.camera.reopen(), twin.clock, 0.5)
+    stamps = [image.timestamp_ns / 1e9 for image, _ in frames]
+    assert not [stamp for stamp in stamps if 2.0 <= stamp < 3.4]  # gone, then not asked for
+    assert min(stamps) < 1.0
+    assert max(stamps) > 3.5
+
+
+def test_show_changes_clothes_and_light_and_keeps_room_and_geometry():
+    twin = open_twin("red", "bright", 1, "one", size=(160, 90))
+    before, truth = twin.scene.settings, twin.truth(10.0)
+    twin.show("blue", "dim", 1, "two")
+    after = twin.scene.settings
+    assert (after.clothing, after.lighting) == ("blue", "dim")
+    assert (after.room_seed, after.tx, after.s, after.person_seed) == (
+        before.room_seed, before.tx, before.s, before.person_seed,
+    )  # fmt: skip
+    assert after.occupant_seed != before.occupant_seed
+    assert (
+        watch(twin.camera, twin.clock, 1.0)[-1][0].pixels.mean()
+        < 0.9 * open_twin("blue", "bright", 1, "two", size=(160, 90)).scene.look(1.0).image.mean()
+    )
+    assert twin.truth(10.0)["scene"]["clothing"] != truth["scene"]["clothing"]
 
 
 def test_the_truth_survives_json_and_makes_the_scene_again():

@@ -20,9 +20,14 @@ import click
 from . import LrtError, __version__
 from .dataset.tags import CLOTHING, LIGHTING
 
-Result = tuple[dict[str, Any], str]  # what --json prints, and what a person reads
+Result = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, int]  # for --json, for a person; the exit code
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+RIG = click.option(
+    "--rig", metavar="twin|FILE.toml", help="The rig; without it, rig.toml here or in the config folder."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,9 +48,10 @@ def command(name: str, example: str, group: click.Group = lrt) -> Callable[[Call
 
     def wrap(function: Callable[..., Result]) -> click.Command:
         @functools.wraps(function)
-        def run(as_json: bool, **options: Any) -> None:
-            result, text = function(**options)
+        def run(as_json: bool, **options: Any) -> int:
+            result, text, *code = function(**options)
             click.echo(json.dumps(result) if as_json else text)
+            return code[0] if code else 0
 
         shown = "\n".join(f"  {line}" for line in example.splitlines())
         run = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(run)
@@ -109,20 +115,108 @@ def stop_on_signal() -> Iterator[threading.Event]:
 @click.option("--consent", required=True, metavar="ID", help="The consent under which the person is recorded.")
 @click.option("--occupants", default=1, show_default=True, help="People in view during the clip.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, until Ctrl-C.")
-@click.option("--rig", metavar="twin|FILE.toml", help="The rig; without it, rig.toml here or in the config folder.")
-@click.option("--out", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
+@RIG
+@click.option("--out", type=FOLDER, help="Folder of the clips.  [default: the rig daemon's, or clips]")
 def capture(rig: str | None, seconds: float | None, **tags: Any) -> Result:
-    """Record one clip: heat and picture, on one clock, tagged."""
+    """Record one clip: heat and picture, on one clock, tagged.
+
+    Where `lrt serve` runs, it records, and the clip begins some seconds before the button; else this command opens the
+    devices itself.
+    """
     from .console import stages
     from .console.progress import progress_bar
 
     with stop_on_signal() as stop, progress_bar("recording", "s") as update:
         result = stages.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, **tags)
     twin = " (made by the twin: no person was there)" if result["synthetic"] else ""
-    return result, (
-        f"{result['clip']}: {result['heatmaps']} heatmaps, {result['images']} images, {result['pairs']} pairs, "
-        f"pair error p95 {result['pair_error_ms_p95']:.1f} ms{twin}"
+    error_ms = result["pair_error_ms_p95"]
+    error = "none" if error_ms is None else f"{error_ms:.1f} ms"
+    lost = "".join(
+        f", {result[name]} {what}"
+        for name, what in (("missed", "heatmaps missed"), ("lost_images", "images lost"), ("dropped", "images dropped"))
+        if result[name]
     )
+    mended = "".join(f"\n{clip_id} had been cut short, and was recovered" for clip_id in result["recovered"])
+    return result, (
+        f"{', '.join(result['clips'])}: {result['heatmaps']} heatmaps, {result['images']} images, {result['pairs']} "
+        f"pairs, pair error p95 {error}{lost}; ended {result['ended']}{twin}{mended}"
+    )
+
+
+@command("check", "lrt check")
+@RIG
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(min=1), help="How long to watch.")
+@click.option("--out", type=FOLDER, help="Folder of the clips, whose disk is looked at.  [default: clips]")
+def check(**options: Any) -> Result:
+    """Say whether the rig is healthy: green, amber or red, and the one thing to do."""
+    from .console import stages
+
+    health = stages.check_rig(**options)
+    colours = {"green": "green", "amber": "yellow", "red": "red"}
+    lines = [
+        click.style(f"{found['level']:<6}", fg=colours[found["level"]], bold=True)
+        + f" {found['what']:<12} {found['says']}"
+        + (f"\n{'':<20}-> {found['do']}" if found["do"] else "")
+        for found in health["findings"]
+    ]
+    verdict = {"green": "All is well.", "amber": "It will do, but", "red": "Do not record like this:"}[health["level"]]
+    lines.append(click.style(f"{verdict} {health['advice']}".rstrip(), fg=colours[health["level"]], bold=True))
+    return health, "\n".join(lines), int(health["level"] == "red")
+
+
+@command("sync-check", "lrt sync-check")
+@RIG
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(8, 600), help="How long to watch.")
+def sync_check(**options: Any) -> Result:
+    """Measure the time between heat and picture while somebody waves; write it to the rig file.
+
+    Stand alone, 2 m before the rig, and raise and lower an arm ten times, not in rhythm. No picture is kept.
+    """
+    from .console import stages
+    from .console.progress import progress_bar
+
+    click.echo("lrt: stand alone, 2 m away, and raise and lower an arm ten times, not in rhythm, from now on", err=True)
+    with progress_bar("watching", "s") as update:
+        result = stages.sync_check(on_progress=update, **options)
+    where = f"written to {result['rig']}" if result["rig"] else "written nowhere: there is no rig file"
+    return result, (
+        f"heat comes {result['offset_ms']:.0f} +- {result['spread_ms']:.0f} ms after the picture "
+        f"(correlation {result['correlation']:.2f}); {where}"
+    )
+
+
+@command("serve", "lrt serve --rig twin")
+@RIG
+@click.option("--out", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
+@click.option("--socket", type=FILE, help="Where its door is.  [default: $LRT_SOCKET, or the user's runtime folder]")
+def serve(**options: Any) -> Result:
+    """Run the rig daemon: it owns the devices, and records when `lrt capture` asks it to."""
+    from .console import stages
+
+    with stop_on_signal() as stop:
+        result = stages.serve(stop=stop, say=lambda text: click.echo(f"lrt: {text}", err=True), **options)
+    return result, f"stopped after {result['recordings']} recordings"
+
+
+@command("status", "lrt status")
+def status() -> Result:
+    """Ask the rig daemon what it is doing."""
+    from .console import stages
+
+    found = stages.ask_daemon("status")
+    at = found["recording"]
+    doing = f"recording {at['clip_id']}, {at['seconds']:.0f} s, {at['heatmaps']} heatmaps" if at else "ready to record"
+    problems = [found[name] for name in ("sensor_problem", "camera_problem", "last_error") if found[name]]
+    return found, "\n".join([f"{found['health']}: {doing} (clips in {found['clips']})", *problems])
+
+
+@command("stop", "lrt stop")
+def stop() -> Result:
+    """Have the rig daemon end the recording that is under way."""
+    from .console import stages
+
+    result = stages.ask_daemon("stop")
+    return result, f"{', '.join(result['clips'])}: {result['heatmaps']} heatmaps, {result['images']} images"
 
 
 @lrt.group()
@@ -187,6 +281,37 @@ def clips_recover(clip: Path) -> Result:
 
     report = stages.recover_clip(clip)
     return report, f"{report['clip']}: recovered {report['heatmaps']} heatmaps and {report['images']} images"
+
+
+@command("tag", "lrt clips tag clips/kitchen-01 --clothing blue", clips)
+@click.argument("clip", type=FOLDER)
+@click.option("--clothing", metavar="COLOUR", help=f"Shirt: {', '.join(CLOTHING)}.")
+@click.option("--lighting", metavar="LIGHT", help=f"Light of the room: {', '.join(LIGHTING)}.")
+@click.option("--occupants", type=int, help="People in view during the clip.")
+@click.option("--consent", metavar="ID", help="The consent under which the person was recorded.")
+def clips_tag(clip: Path, **tags: Any) -> Result:
+    """Mend a clip's tags; what stood there before is kept in its history."""
+    from .console import stages
+
+    header = stages.mend_tags(clip, **tags)
+    shown = ", ".join(f"{name} {header[name]}" for name in ("clothing", "lighting", "occupants", "consent"))
+    return header, f"{header['clip']}: {shown}"
+
+
+@command("remove", "lrt clips remove clips/kitchen-02", clips)
+@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clips_remove(clip: tuple[Path, ...], yes: bool) -> Result:
+    """Take clips from the disk, for good; asks first."""
+    from .console import stages
+
+    headers = [stages.show_clip(folder) for folder in clip]
+    for header in headers:
+        click.echo(f"{header['clip_id']}: {header['clothing']}, {header['lighting']}, {header['state']}", err=True)
+    if not yes:
+        click.confirm(f"Remove {len(clip)} clips for good?", abort=True, err=True)
+    result = stages.remove_clips(clip)
+    return result, f"removed {', '.join(result['removed'])}"
 
 
 # -------------------------------------------------------------------------------------------------- calibration, data

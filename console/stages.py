@@ -21,6 +21,7 @@ Update = Callable[..., None]  # update(done, total, note="")
 Result = dict[str, Any]
 
 TWIN_SECONDS = 30.0  # of a twin's clip when no length is given: by its own clock it would never end
+CLIPS = Path("clips")
 PAIR_GAP_MS = 50.0  # half the sensor's period: further away another heatmap is nearer
 
 
@@ -43,51 +44,154 @@ def capture(
     occupants: int = 1,
     seconds: float | None = None,
     rig: str | None = None,
-    out: Path = Path("clips"),
+    out: Path | None = None,
     stop: threading.Event | None = None,
     on_progress: Update = _silent,
 ) -> Result:
-    """Record one clip and count what is in it.
+    """Record one clip and count what is in it: by the rig daemon where one runs, else with the devices themselves.
 
     Args:
-        rig: "twin", a rig file, or None for rig.toml in the working folder, then in the config folder.
+        rig: "twin" or a rig file: not by the daemon. None: by the daemon, or with rig.toml in the working folder, then
+            in the config folder.
+        out: folder of the clips; None: the daemon's, or `clips`.
         seconds: None: until `stop` is set; the twin then records 30 s.
 
     Raises:
         TagError, ClipError, SettingsError, RigError: see there.
     """
     from ..dataset.tags import check_tags
-    from ..rig.clip import ClipHeader, ClipWriter
-    from ..rig.recorder import record
-    from ..rig.settings import TwinScene, load_rig, open_rig
+    from ..rig.clip import ClipHeader, recover_cut_clips
+    from ..rig.door import daemon_runs
+    from ..rig.settings import TwinScene, open_rig
+    from ..rig.station import record
 
     check_tags(clothing, lighting, occupants)
-    settings = load_rig(rig, search=(Path(), config_folder()))
-    header = ClipHeader(
-        clip_id=clip_id,
-        clothing=clothing,
-        lighting=lighting,
-        occupants=occupants,
-        consent=consent,
-        rig=settings.as_dict(),
-        synthetic=settings.synthetic,
-    )
+    stop = stop or threading.Event()
+    tags: Result = {"clip_id": clip_id, "clothing": clothing, "lighting": lighting, "occupants": occupants}
+    header = ClipHeader(**tags, consent=consent, rig={})
+    if rig is None and daemon_runs():
+        return _capture_by_daemon({**tags, "consent": consent, "seconds": seconds}, out, stop, on_progress)
+    settings = find_rig(rig)
     if settings.synthetic and seconds is None:
         seconds = TWIN_SECONDS
+    out = out or CLIPS
     scene = TwinScene(clothing, lighting, occupants, seed_name=clip_id)
-    with (
-        open_rig(settings, scene) as opened,
-        ClipWriter(out, replace(header, twin=opened.truth), opened.clock) as writer,
-    ):
+    with open_rig(settings, scene) as opened:
+        mended, _ = recover_cut_clips(out)
+        header = replace(header, rig=settings.as_dict(), synthetic=settings.synthetic, twin=opened.truth)
         done = record(
             opened,
-            writer,
+            out,
+            header,
             seconds,
-            stop or threading.Event(),
+            stop,
             lambda at: on_progress(at.seconds, seconds or at.seconds, f"{at.heatmaps} heatmaps, {at.images} images"),
         )
-    counts = {name: value for name, value in asdict(done).items() if name not in ("header", "bytes")}
-    return _plain({"clip": str(out / clip_id), "synthetic": settings.synthetic, **counts, "bytes": done.bytes})
+    return _plain({**done.summary(), "recovered": [report.clip_id for report in mended]})
+
+
+def _capture_by_daemon(request: Result, out: Path | None, stop: threading.Event, on_progress: Update) -> Result:
+    from ..rig.door import ask
+
+    keeps = Path(ask({"do": "status"})["clips"])
+    if out is not None and out.absolute() != keeps:
+        raise StageError(f"the rig daemon keeps its clips in {keeps}; leave --out away, or stop the daemon")
+    ask({"do": "start", **request})
+    while not stop.wait(0.25):
+        at = ask({"do": "status"})["recording"]
+        if at is None or at["name"] != request["clip_id"]:
+            break
+        on_progress(at["seconds"], request["seconds"] or at["seconds"], f"{at['heatmaps']} heatmaps")
+    return {**ask({"do": "stop", "clip_id": request["clip_id"]}), "recovered": []}
+
+
+def find_rig(choice: str | None) -> Any:
+    """The `RigSettings` of a rig: "twin", a file, or rig.toml in the working folder, then in the config folder."""
+    from ..rig.settings import load_rig
+
+    return load_rig(choice, search=(Path(), config_folder()))
+
+
+def check_rig(rig: str | None = None, seconds: float = 10.0, out: Path | None = None) -> Result:
+    """The health report: by the rig daemon where one runs and no rig is named, else with the devices themselves.
+
+    Args:
+        seconds: how long to watch.
+        out: folder of the clips, whose disk is looked at.
+    """
+    from ..rig.door import ask, daemon_runs
+    from ..rig.health import Watch
+    from ..rig.settings import TwinScene, open_rig
+    from ..rig.station import Station
+
+    if rig is None and daemon_runs():
+        return {**ask({"do": "check"}), "daemon": True}
+    settings = find_rig(rig)
+    with open_rig(settings, TwinScene("red", "bright", 1), patient=True) as opened:
+        station, watch = Station(opened), Watch(opened, seconds)
+        station.listeners.append(watch.see)
+        station.run(threading.Event(), seconds)
+        health = watch.judge(out or CLIPS)
+    return _plain({**health.as_dict(), "daemon": False, "synthetic": settings.synthetic})
+
+
+def sync_check(rig: str | None = None, seconds: float = 30.0, on_progress: Update = _silent) -> Result:
+    """Measure the time between heat and picture while somebody waves, and write it to the rig file.
+
+    Args:
+        rig: as for `capture`.
+        seconds: how long to watch.
+
+    Raises:
+        SyncError: what was seen does not tell; nothing is written.
+        SettingsError: the rig file cannot be written.
+    """
+    from ..rig.daemon import WAVING
+    from ..rig.door import ask, daemon_runs
+    from ..rig.settings import SyncSettings, open_rig
+    from ..rig.station import Station
+    from ..rig.sync_check import MotionWatch, as_settings, write_sync
+
+    if rig is None and daemon_runs():
+        found = ask({"do": "sync", "seconds": seconds}, timeout_s=seconds + 60)
+        file = Path(found.pop("rig")) if found["rig"] else found.pop("rig")
+        sync = SyncSettings(**found)
+    else:
+        settings = find_rig(rig)
+        with open_rig(settings, WAVING) as opened:
+            station, watch = Station(opened), MotionWatch()
+            station.listeners.append(watch.see)
+            begun_ns = opened.clock.now_ns()
+            station.on_second = lambda: on_progress((opened.clock.now_ns() - begun_ns) / 1e9, seconds)
+            station.run(threading.Event(), seconds)
+        sync, file = as_settings(watch.measure()), settings.file
+    if file:
+        write_sync(file, sync)
+    return {**asdict(sync), "rig": str(file) if file else None}
+
+
+def serve(rig: str | None, out: Path, socket: Path | None, stop: threading.Event, say: Callable[[str], None]) -> Result:
+    """Run the rig daemon until `stop` is set.
+
+    Raises:
+        SettingsError, DaemonError: no such rig; another daemon runs.
+    """
+    from ..dataset.tags import check_tags
+    from ..rig.daemon import open_daemon
+    from ..rig.door import socket_path
+
+    settings, socket = find_rig(rig), socket or socket_path()
+    with open_daemon(settings, out, socket, check_tags, say) as daemon:
+        say(f"rig {settings.source}, clips in {out}, door {socket}; Ctrl-C ends it")
+        daemon.run(stop)
+    return {"socket": str(socket), "recordings": daemon.recordings}
+
+
+def ask_daemon(deed: str) -> Result:
+    """What the rig daemon answers to `status` or `stop`."""
+    from ..rig.door import ask
+
+    return ask({"do": deed})
 
 
 def config_folder() -> Path:
@@ -123,6 +227,35 @@ def recover_clip(folder: Path) -> Result:
 
     report = clip.recover_clip(folder)
     return _plain({"clip": report.clip_id, **asdict(report)})
+
+
+def mend_tags(folder: Path, **tags: Any) -> Result:
+    """Correct a clip's tags, keeping what stood there in its history.
+
+    Raises:
+        TagError, ClipError: see there; nothing to change.
+    """
+    from getpass import getuser
+
+    from ..dataset.tags import check_tags
+    from ..rig.clip import ClipHeader
+    from ..rig.clip import mend_tags as mend
+
+    tags = {name: value for name, value in tags.items() if value is not None}
+    if not tags:
+        raise StageError("nothing to mend: give --clothing, --lighting, --occupants or --consent")
+    header = replace(ClipHeader.read(folder), **tags)
+    check_tags(header.clothing, header.lighting, header.occupants)
+    return _plain({"clip": str(folder), **asdict(mend(folder, getuser(), **tags))})
+
+
+def remove_clips(folders: Sequence[Path]) -> Result:
+    """Take clips from the disk, for good."""
+    from ..rig.clip import remove_clip
+
+    for folder in folders:
+        remove_clip(folder)
+    return {"removed": [str(folder) for folder in folders]}
 
 
 # -------------------------------------------------------------------------------------------------- calibration, data

@@ -170,12 +170,16 @@ def check(**options: Any) -> Result:
 def sync_check(**options: Any) -> Result:
     """Measure the time between heat and picture while somebody waves; write it to the rig file.
 
-    Stand alone, 2 m before the rig, and raise and lower an arm ten times, not in rhythm. No picture is kept.
+    Stand alone, two steps (1.4 m) before the rig, and raise and lower an arm ten times, not in rhythm. No picture is
+    kept.
     """
     from .console import stages
     from .console.progress import progress_bar
 
-    click.echo("lrt: stand alone, 2 m away, and raise and lower an arm ten times, not in rhythm, from now on", err=True)
+    click.echo(
+        "lrt: stand alone, two steps (1.4 m) away, and raise and lower an arm ten times, not in rhythm, from now on",
+        err=True,
+    )
     with progress_bar("watching", "s") as update:
         result = stages.sync_check(on_progress=update, **options)
     where = f"written to {result['rig']}" if result["rig"] else "written nowhere: there is no rig file"

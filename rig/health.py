@@ -26,6 +26,7 @@ WINDOW_S = 10.0
 _LOOK_NS = 2 * SECOND_NS  # from one look at the picture itself to the next
 _SLOW_READ_MS = 8.0  # 3.0 at 400 kHz, 11.8 at 100 kHz
 _DARK, _GLARING = 4.0, 250.0  # mean of a picture behind a lens cap, and of one that is all sky; 0 to 255
+_APART_NS = 3 * SECOND_NS  # streams that have run for so long and never at the same time have two clocks
 _FEW_MINUTES = 20.0  # a visit
 _HOT_C = 80.0  # a Pi slows down from here on
 _BYTES_A_FRAME = 48_000  # 640x480 at quality 90, until it has been measured
@@ -228,11 +229,12 @@ def _judge_pairing(heat: list[tuple[Heatmap, int]], images: list[tuple[int, int,
     bounds = np.array([(h.sequence, h.earliest_ns, h.latest_ns) for h, _ in heat], np.int64).T
     heat_ns = fit_stamps(*bounds)
     image_ns = np.sort(np.array([stamp for stamp, _, _ in images], np.int64))
-    heat_ns = heat_ns[(heat_ns >= image_ns[0]) & (heat_ns <= image_ns[-1])]
-    _, _, error_ns = pair_nearest(heat_ns, image_ns, SECOND_NS)
-    if not error_ns.size:
+    both = heat_ns[(heat_ns >= image_ns[0]) & (heat_ns <= image_ns[-1])]
+    if not both.size and min(np.ptp(heat_ns), np.ptp(image_ns)) > _APART_NS:
         yield Finding("pairing", RED, "heat and picture do not overlap in time", "restart the rig")
+    if not both.size:
         return
+    _, _, error_ns = pair_nearest(both, image_ns, SECOND_NS)
     worst_ms = float(np.percentile(np.abs(error_ns), 95)) / 1e6
     says = f"95 % of heatmaps have an image within {worst_ms:.0f} ms"
     if worst_ms > 50:

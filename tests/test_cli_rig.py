@@ -190,11 +190,12 @@ def test_a_sensor_that_is_pulled_turns_the_rig_red_and_back(run: Run, place: Pat
     with serving() as daemon:
         deadline = time.monotonic() + 40
         seen = []
-        while time.monotonic() < deadline and ("red" not in seen or seen[-1] == "red"):
-            seen.append(json.loads(run("status", "--json")[1])["health"])
-            time.sleep(0.2)
-        assert "red" in seen
-        assert seen[-1] != "red"
+        while time.monotonic() < deadline and seen != ["well", "lost", "well"]:
+            problem = json.loads(run("status", "--json")[1])["sensor_problem"]
+            now = "lost" if problem else "well"
+            seen += [now] if seen[-1:] != [now] else []
+            time.sleep(0.1)
+        assert seen == ["well", "lost", "well"]
         daemon.terminate()
         _, err = daemon.communicate(timeout=20)
     assert "AMG8833 at 0x69 of the I2C bus has not answered for 3 s" in err

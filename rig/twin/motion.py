@@ -1,4 +1,4 @@
-"""What an occupant does: walks, pauses, sits, stretches out its arms, leaves and comes back.
+"""What an occupant does: walks, pauses, sits, stretches out its arms, leaves and comes back; or waves.
 
 A script is a chain of moves made one after another from a seed, so that the state at any time is the same whatever
 was asked before.
@@ -26,6 +26,7 @@ IDLE = {
 }  # arms relative to the trunk, so that a bow lets them hang
 SIT = make_pose(hip=1.5, knee=1.5, spread=0.12, out=0.1, forward=0.3, elbow=0.55, bend=0.1)
 STRIDE_M = 1.35  # two steps
+WAVE_M, WAVES = 1.4, 10  # where one stands to be timed, and how often an arm goes up
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +214,48 @@ class Script:
         self._add(1.4, lower)
         self._stay(duration_s)
         self._add(1.4, lambda u: lower(1.0 - u))
+
+
+class Waving(Script):
+    """Somebody who stands 1.4 m away, faces the rig, and raises and lowers an arm ten times, not in rhythm; then again.
+
+    What the time between heat and picture is measured by (timing/sync.py). Ten times take 20 to 28 s.
+    """
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        super().__init__(stage, seed)
+        rng = self._rng = np.random.default_rng([seed, 29])
+        y = float(np.clip(WAVE_M + rng.uniform(-0.15, 0.15), stage.near_m, stage.far_m))
+        self._now = State(0.6 * stage.side + rng.uniform(-0.15, 0.15), y, rng.normal(0.0, 0.1), REST)
+        self._sway = rng.uniform(0, 6.28)
+
+    def at(self, time_s: float) -> State:
+        """The occupant at a time >= 0, s."""
+        state = super().at(time_s)
+        pose = state.pose.copy()
+        pose[ANGLES.index("lean")] += 0.012 * np.sin(0.9 * time_s + self._sway)
+        return State(state.x, state.y, state.heading, pose, state.seated)
+
+    def _extend(self) -> None:
+        rng = self._rng
+        side = rng.choice(["L", "R"])
+        self._stay(rng.uniform(1.0, 2.0))
+        for _ in range(WAVES):
+            raised = REST.copy()
+            raised[ANGLES.index(f"out.{side}")] = rng.uniform(1.5, 2.3)
+            raised[ANGLES.index(f"forward.{side}")] = rng.uniform(0.0, 0.4)
+            self._change_pose(raised, rng.uniform(0.65, 0.95))
+            self._pause(0.1, 0.6)
+            self._change_pose(REST, rng.uniform(0.65, 0.95))
+            self._pause(0.1, 0.8)
+
+    def _pause(self, shortest_s: float, longest_s: float) -> None:
+        """Hold the pose for anything between the two."""
+        held = self._now
+        self._add(self._rng.uniform(shortest_s, longest_s), lambda _: held)
+
+
+SCRIPTS = {"live": Script, "wave": Waving}
 
 
 def ease(u: float, ramp: float = 0.5) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .body import ZONES, Body, make_pose, turn_about
-from .motion import Script, Stage, State
+from .motion import SCRIPTS, Stage, State
 
 SHIRTS = {
     "white": (0.86, 0.86, 0.85),
@@ -46,6 +46,7 @@ class Occupant:
         motion: seed of what the person does.
         clothing: colour of the shirt.
         stage: where it may go.
+        script: which of SCRIPTS it follows.
 
     Attributes:
         body: poses in, vertices out.
@@ -55,7 +56,7 @@ class Occupant:
         script: where it is and how it holds itself, at any time.
     """
 
-    def __init__(self, person: int, motion: int, clothing: str, stage: Stage) -> None:
+    def __init__(self, person: int, motion: int, clothing: str, stage: Stage, script: str = "live") -> None:
         rng = np.random.default_rng([person, 5])
         cloth_m = rng.uniform(0.008, 0.022)
         self.body = Body(
@@ -71,7 +72,7 @@ class Occupant:
         )
         self.paint, self.folds = _dress(rng, self.body.zones, clothing)
         self.warmth = _warm(rng, self.body)
-        self.script = Script(stage, motion)
+        self.script = SCRIPTS[script](stage, motion)
 
     def stand(self, state: State) -> np.ndarray:
         """(V, 3) float64, m: the skin where a state puts it in the room."""

@@ -3,6 +3,7 @@
 Everything follows from the settings and the time: asked twice, a scene answers the same.
 """
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ import numpy as np
 from ..records import RigError
 from .body import vertex_normals
 from .furniture import furnish
-from .motion import Stage, State
+from .motion import SCRIPTS, Stage, State
 from .occupant import SHIRTS, Occupant
 from .render import Figure, Pinhole, develop, draw_figure
 from .room import Room, Surfaces, light_on, see_room
@@ -42,6 +43,7 @@ class SceneSettings:
         tilt_rad: how far the rig looks down.
         tx, ty, s: where the sensor's centre lies in the picture for things far away, and one thermal pixel, px.
         baseline_m: (right, up) from the camera to the sensor; with it tx, ty depend on the distance.
+        script: what the occupants do: live, or wave an arm 1.4 m away (motion.SCRIPTS).
     """
 
     room_seed: int = 0
@@ -58,6 +60,7 @@ class SceneSettings:
     ty: float = 180.0
     s: float = 62.0
     baseline_m: tuple[float, float] = (0.0, 0.02)
+    script: str = "live"
 
     def __post_init__(self) -> None:
         if self.clothing not in SHIRTS or self.lighting not in ("bright", "dim") or self.occupants < 0:
@@ -65,6 +68,8 @@ class SceneSettings:
                 f"no such scene: clothing '{self.clothing}', lighting '{self.lighting}', {self.occupants} occupants; "
                 f"clothing is one of {', '.join(SHIRTS)}, lighting bright or dim, occupants 0 or more"
             )
+        if self.script not in SCRIPTS:
+            raise RigError(f"no such script: '{self.script}'; it is one of {', '.join(SCRIPTS)}")
 
     @property
     def focal(self) -> float:
@@ -90,10 +95,11 @@ class Look:
 
 
 class Scene:
-    """A room and its people, seen by a camera and felt by a thermal sensor."""
+    """A room and its people, seen by a camera and felt by a thermal sensor; both may ask at once, from two threads."""
 
     def __init__(self, settings: SceneSettings) -> None:
         self.settings = settings
+        self._lock = threading.Lock()  # scripts are written, and skins held, as they are asked for
         width, height = settings.size
         self.room: Room = furnish(settings.room_seed, settings.lighting)
         self.camera = Pinhole(
@@ -125,6 +131,7 @@ class Scene:
                     seat=self.room.seat if k == 0 else None,
                     side=0 if settings.occupants == 1 else (-1, 1)[k % 2],
                 ),
+                settings.script,
             )
             for k in range(settings.occupants)
         ]
@@ -136,6 +143,10 @@ class Scene:
 
     def look(self, time_s: float) -> Look:
         """The camera's picture at a time, and where people are in it."""
+        with self._lock:
+            return self._look(time_s)
+
+    def _look(self, time_s: float) -> Look:
         width, height = self.settings.size
         surfaces = self._background
         image = self._empty.copy()
@@ -257,6 +268,10 @@ class Scene:
         Returns:
             (K, K) float32, degC; FINE cells a thermal pixel, MARGIN thermal pixels beyond each edge of its grid.
         """
+        with self._lock:
+            return self._heat(time_s)
+
+    def _heat(self, time_s: float) -> np.ndarray:
         surfaces = self._warm_room
         fine = surfaces.celsius.copy()
         skins = self.skins(time_s)
@@ -299,7 +314,9 @@ class Scene:
         """How far the nearest person in the camera's view is, m along its axis; None when nobody is in it."""
         width, height = self.settings.size
         found = []
-        for skin in self.skins(time_s):
+        with self._lock:
+            skins = self.skins(time_s)
+        for skin in skins:
             at, depth = self.camera.project(skin)
             inside = (depth > 0.15) & (at > 0).all(1) & (at < [width, height]).all(1)
             if inside.mean() > 0.05:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def test_a_scene_answers_the_same_whatever_was_asked_before():
         assert np.array_equal(a.image, b.image)
         assert np.array_equal(a.mask, b.mask)
         assert np.array_equal(first.heat(t), second.heat(t))
+
+
+def test_two_threads_see_what_one_would_have_seen():
+    """A live twin: the camera's thread and the sensor's ask the same scene, and neither meets the other's half work."""
+    tiny = replace(SMALL, size=(64, 36), tx=32.0, ty=18.0, s=6.2)
+    times = np.arange(0.5, 60.0, 1.3)
+    alone, shared = Scene(tiny), Scene(tiny)
+    with ThreadPoolExecutor(2) as threads:
+        images = threads.map(lambda t: shared.look(t).image, times)
+        heats = threads.map(shared.heat, times[::-1] + 0.05)
+        for t, image, heat in zip(times, images, list(heats)[::-1], strict=True):
+            assert np.array_equal(image, alone.look(t).image)
+            assert np.array_equal(heat, alone.heat(t + 0.05))
 
 
 def test_look_and_heat_have_their_stated_form():

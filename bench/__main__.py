@@ -5,16 +5,21 @@ import platform
 import sys
 from pathlib import Path
 
-TOOLS = ("__init__", "__main__", "train_small_masks")  # not figures
+TOOLS = ("__init__", "__main__", "rig_sources", "train_small_masks")  # not figures
 
 
-def main() -> None:
-    names = sys.argv[1:] or sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in TOOLS)
+def machine() -> str:
+    """What the figures were taken on."""
     processor = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    print(f"machine: {processor}, {platform.system()} {platform.machine()}, Python {platform.python_version()}")
+    return f"{processor}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def main() -> None:
+    names = sys.argv[1:] or sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in TOOLS)
+    print(f"machine: {machine()}")
     for name in names:
         print(f"\n== {name}", flush=True)
         importlib.import_module(f"bench.{name}").main()

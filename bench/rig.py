@@ -1,40 +1,45 @@
-"""What reading the AMG8833 and writing a clip cost, and how true they are: against the twin's bus, frame by frame."""
+"""What reading the AMG8833, pairing and recording cost, and how true they are: against the twin's bus, frame by frame.
 
+`python -m bench rig` prints tables; `python -m bench.rig --json` prints the figures that are promised, as one object.
+"""
+
+import argparse
+import json
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from adafruit_amg88xx import AMG88XX
 
-from lrt.rig.clip import ClipHeader, ClipWriter, open_clip
+from bench.__main__ import machine
+from bench.rig_sources import Still, begin, make_bus, make_header, make_rig, noisy_pictures, tell_of
+from lrt.rig.clip import ClipWriter, open_clip
+from lrt.rig.recorder import Recording
 from lrt.rig.records import Heatmap, Image
+from lrt.rig.settings import RecordSettings
+from lrt.rig.station import record
 from lrt.rig.thermal.amg8833 import AMG8833, decode_pixels
-from lrt.rig.timing.clock import Task, VirtualClock
+from lrt.rig.timing.clock import SECOND_NS, Task, VirtualClock
 from lrt.rig.timing.stamps import fit_stamps
-from lrt.rig.twin.scene import HEAT_CELLS
+from lrt.rig.twin.camera import CameraSettings, TwinCamera
 from lrt.rig.twin.sensor import SensorSettings, TwinBus
 
-SECONDS = 300
+SECONDS = 600  # of the twin's time
+REAL_SECONDS = 600.0  # of ours, for the figures that are promised
+HOURS = 3.0  # of the twin's, for the memory
 PERIOD_NS = 100_000_000
-
-
-class Gradient:
-    """The least that a bus can look at: the twin's people would cost 10 ms a frame and change nothing here."""
-
-    class room:  # noqa: N801
-        air_c = 21.0
-
-    def heat(self, time_s: float) -> np.ndarray:
-        return 22 + 6 * np.sin(np.linspace(0, 4, HEAT_CELLS)[:, None] + np.linspace(0, 3, HEAT_CELLS) + time_s / 3)
 
 
 def read_for(seconds: int, read: Callable, bus_hz: int, period_ns: int = 101_000_000) -> dict:
     """Read the twin's sensor, and tell every frame read from the frames that were made."""
     clock = VirtualClock(start_ns=10**9)
-    bus = TwinBus(Gradient(), clock, SensorSettings(bus_hz=bus_hz, period_ns=period_ns))  # pyright: ignore[reportArgumentType]
+    bus = make_bus(clock, SensorSettings(bus_hz=bus_hz, period_ns=period_ns))
     start_ns = clock.now_ns() + 10**9
     frames, stamps = read(clock, bus, seconds)
     last = max(n for n in range(seconds * 11) if bus.frame_ns(n) < clock.now_ns())
@@ -101,32 +106,26 @@ def ours(poll_ns: int, fitted: bool) -> Callable:
 def write_cost(size: tuple[int, int]) -> dict:
     """ms a frame and MB a minute of writing images of a noisy room, and ms to open the clip again."""
     random = np.random.default_rng(0)
-    width, height = size
-    room = np.linspace(40, 200, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None] * np.array(
-        [1, 0.5, 0]
-    )
-    images = [np.clip(room + random.normal(0, 4, (height, width, 3)), 0, 255).astype(np.uint8) for _ in range(10)]
+    images = noisy_pictures(size)
     clock = VirtualClock()
     with tempfile.TemporaryDirectory() as folder:
-        header = ClipHeader("bench", "red", "dim", 1, "none", {}, synthetic=True)
         spent = {Image: 0.0, Heatmap: 0.0}
-        with ClipWriter(Path(folder), header, clock) as writer:
+        with ClipWriter(Path(folder), make_header(), clock) as writer:
             for number in range(300):
                 clock.advance(33_333_333)
-                records: list[Image | Heatmap] = [Image(clock.now_ns(), images[number % 10], number)]
+                now = clock.now_ns()
+                records: list[Image | Heatmap] = [Image(now, images[number % 10], number)]
                 if number % 3 == 0:
-                    now = clock.now_ns()
-                    records.append(
-                        Heatmap(now, random.integers(80, 120, (8, 8)).astype(np.int16), 400, number // 3, now, now)
-                    )
-                for record in records:
+                    raw = random.integers(80, 120, (8, 8)).astype(np.int16)
+                    records.append(Heatmap(now, raw, 400, number // 3, now, now))
+                for each in records:
                     start = time.perf_counter()
-                    (writer.write_image if isinstance(record, Image) else writer.write_heatmap)(record)  # pyright: ignore[reportArgumentType]
-                    spent[type(record)] += time.perf_counter() - start
+                    (writer.write_image if isinstance(each, Image) else writer.write_heatmap)(each)  # pyright: ignore[reportArgumentType]
+                    spent[type(each)] += time.perf_counter() - start
         start = time.perf_counter()
-        open_clip(Path(folder) / "bench")
+        open_clip(writer.folder)
         opened = time.perf_counter() - start
-        size_bytes = (Path(folder) / "bench/clip.mcap").stat().st_size
+        size_bytes = (writer.folder / "clip.mcap").stat().st_size
     return {
         "image_ms": spent[Image] / 300 * 1e3,
         "heatmap_ms": spent[Heatmap] / 100 * 1e3,
@@ -135,8 +134,91 @@ def write_cost(size: tuple[int, int]) -> dict:
     }
 
 
-def main() -> None:
-    """Print the tables."""
+def record_pairs(seconds: int) -> Recording:
+    """A recording of the twin's time with a camera of 30 frames/s whose clock drifts and whose stamps jitter."""
+    clock = VirtualClock(start_ns=SECOND_NS)
+    bus = make_bus(clock)
+    picture = noisy_pictures((64, 48), 1)[0]
+    camera = TwinCamera(Still(picture), clock, CameraSettings(rate=30.0))  # pyright: ignore[reportArgumentType]
+    rig = make_rig(clock, bus, camera.reopen, RecordSettings(reserve_mb=0))
+    with tempfile.TemporaryDirectory() as folder:
+        return record(rig, Path(folder), make_header(), seconds, threading.Event())
+
+
+def record_live(seconds: float) -> dict[str, Any]:
+    """What recording 640x480 at 30/s in real time costs and loses, as the daemon does it."""
+    with tempfile.TemporaryDirectory() as folder, begin("live", folder, "--seconds", seconds) as process:
+        tell_of(process)
+        return tell_of(process)
+
+
+def memory_growth(hours: float) -> float:
+    """MB an hour that a recording holds more at its end than after its first hour."""
+    with tempfile.TemporaryDirectory() as folder, begin("hours", folder, "--hours", hours) as process:
+        told = tell_of(process)
+    after_one, after_all = np.interp([60, 60 * hours], told["minutes"], told["held_mb"])
+    return float(after_all - after_one) / (hours - 1)
+
+
+def measure(real_seconds: float) -> dict[str, Any]:
+    """The figures that are promised."""
+    pixels_found = read_for(SECONDS, every_100_ms(pixels), 400_000)
+    raw, fitted = (read_for(SECONDS, ours(23_000_000, fitted), 400_000) for fitted in (False, True))
+    paired = record_pairs(SECONDS)
+    growth = memory_growth(HOURS)
+    live = record_live(real_seconds)
+    return {
+        "machine": machine(),
+        "twin_seconds": SECONDS,
+        "torn": fitted["torn"],
+        "duplicate": fitted["twice"],
+        "missed": fitted["missed"],
+        "pixels_torn": pixels_found["torn"],
+        "pixels_duplicate": pixels_found["twice"],
+        "pixels_missed": pixels_found["missed"],
+        "stamp_error_ms_p95": fitted["error_p95"],
+        "stamp_error_raw_ms_p95": raw["error_p95"],
+        "pairs": paired.pairs,
+        "pair_error_ms_mean": paired.pair_error_ms_mean,
+        "pair_error_ms_max": paired.pair_error_ms_max,
+        "real_seconds": real_seconds,
+        "cpu_share": live["cpu_share"],
+        "rss_mb": live["rss_mb"],
+        "torch_imported": live["torch_imported"],
+        "frames_lost": live["images_lost"] + live["heatmaps_lost"],
+        "frames_dropped": live["dropped"],
+        "images": live["images"],
+        "heatmaps": live["heatmaps"],
+        "memory_hours": HOURS,
+        "memory_growth_mb_per_hour": growth,
+    }
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print the tables, or the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench.rig", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="the promised figures alone, as one JSON object")
+    parser.add_argument("--real-seconds", type=float, help="how long to record in real time (60; with --json 600)")
+    told = parser.parse_args(arguments)
+    real_seconds = told.real_seconds or (REAL_SECONDS if told.json else 60.0)
+    with redirect_stdout(sys.stderr) if told.json else nullcontext():
+        if not told.json:
+            print_tables()
+        found = measure(real_seconds)
+    if told.json:
+        print(json.dumps(found))
+        return
+    print(
+        f"\nrecording: {found['pairs']} pairs of {SECONDS} s of the twin's time at 30 images/s are "
+        f"{found['pair_error_ms_mean']:.1f} ms off in the mean, {found['pair_error_ms_max']:.1f} ms at most\n"
+        f"in real time, {real_seconds:g} s of 640x480 at 30/s: {found['cpu_share']:.1%} of a core, "
+        f"{found['rss_mb']:.0f} MB, {found['frames_lost']} frames lost\n"
+        f"memory grows by {found['memory_growth_mb_per_hour']:.2f} MB an hour ({HOURS:g} hours)"
+    )
+
+
+def print_tables() -> None:
+    """What the ways to read the sensor give, and what writing costs."""
     print(f"reading for {SECONDS} s of the twin's time, sensor period 101 ms; stamp error in ms")
     print(f"{'reader':<34}{'bus':>9}{'read':>7}{'torn':>6}{'twice':>7}{'missed':>8}{'p50':>7}{'p95':>7}{'max':>7}")
     for bus_hz in (400_000, 100_000):
@@ -166,3 +248,7 @@ def print_row(name: str, bus: str, found: dict) -> None:
         f"{name:<34}{bus:>9}{found['read']:>7}{found['torn']:>6}{found['twice']:>7}{found['missed']:>8}"
         f"{found['error_p50']:>7.1f}{found['error_p95']:>7.1f}{found['error_max']:>7.1f}"
     )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -153,7 +153,6 @@ class Station:
         with self._desk:
             if clip_id not in (None, self._name):
                 raise ClipError(f"clip {clip_id} is not what was recorded last")
-            self._take_inbox()
             if self._recorder is not None:
                 self._conclude(ended)
             return self.result()
@@ -315,8 +314,9 @@ class Station:
             self._conclude(str(error), error)
 
     def _conclude(self, ended: str, error: RigError | None = None) -> None:
+        self._take_inbox()  # what came while the last of it was being written
         recorder = self._recorder
-        if recorder is None:
+        if recorder is None:  # it could not be written
             return
         self._note_time()
         try:

@@ -1,6 +1,7 @@
 """Recording, from a bus of registers and a camera to a clip on disk."""
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,22 @@ from lrt.rig.clip import ClipError, log, open_clip, recover_clip, verify_clip
 from lrt.rig.computer import Computer
 from lrt.rig.records import EVENT_KINDS, RigError
 from lrt.rig.reopen import Reopening
-from lrt.rig.settings import RecordSettings, Rig, TwinScene, load_rig, open_rig
+from lrt.rig.settings import (
+    CameraSettings,
+    RecordSettings,
+    Rig,
+    RigSettings,
+    SensorSettings,
+    TwinScene,
+    load_rig,
+    open_rig,
+)
 from lrt.rig.sources import SourceEnded
 from lrt.rig.station import Station, record
 from lrt.rig.thermal.amg8833 import AMG8833
 from lrt.rig.timing import wall
 from lrt.rig.timing.clock import SystemClock
+from lrt.rig.twin.faults import Faults
 
 SECOND_NS = 1_000_000_000
 
@@ -155,6 +166,29 @@ def test_a_recording_in_which_nothing_came_leaves_nothing(tmp_path, header, rig,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stuck_bus_ends_it_after_the_patience_and_the_camera_goes_on_until_then(tmp_path, header):
+    """SDA held low: every transfer times out after a second, as Linux's adapters do."""
+    twin = RigSettings(
+        SensorSettings(kind="twin"),
+        CameraSettings(kind="twin", size=(64, 36), rate=15.0),
+        RecordSettings(reserve_mb=0, patience_s=8),
+        faults=Faults(bus_stuck_at=4.0),
+        source="twin",
+    )
+    with (
+        open_rig(twin, TwinScene("red", "dim", 1)) as opened,
+        pytest.raises(RigError, match=r"sensor has given nothing for 8 s: AMG8833 at 0x69 .* does not answer"),
+    ):
+        record(opened, tmp_path, header, 60, threading.Event())
+    clip = open_clip(tmp_path / "walk-01")
+    assert clip.header.ended.startswith("the sensor has given nothing for 8 s")
+    kinds = [event.kind for event in clip.events()]
+    assert kinds.count("bus-error") >= 2
+    assert kinds.count("device-lost") == 1
+    assert 34 <= len(clip.heatmaps()) <= 40
+    assert len(clip.image_times_ns) > 15 * 9  # the virtual clock's one thread waits for the bus, too
+
+
 def test_a_sensor_that_was_pulled_and_put_back_costs_the_frames_between(tmp_path, header, rig, bus, clock):
     """NACKs for six seconds: the driver gives up after three, and is opened again once the sensor answers."""
     opened = rig(record=RecordSettings(reserve_mb=0, patience_s=30))
@@ -214,19 +248,19 @@ def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, 
     assert recover_clip(tmp_path / "walk-01.partial").heatmaps >= 35
 
 
-def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, scene, make_scene):
+@pytest.fixture
+def live_rig(scene, make_scene):
+    """Devices by the system's clock, each polled by its thread."""
     clock = SystemClock()
 
     class Heat:
-        poll_period_ns = 10_000_000
-        frame_ns = 100_000_000
-        warm_ns = 0
+        poll_period_ns, frame_ns, warm_ns = 10_000_000, 100_000_000, 0
 
         def __init__(self):
             self.start_ns, self.number = clock.now_ns(), 0
 
         def poll(self):
-            if clock.now_ns() - self.start_ns < self.number * 100_000_000:
+            if clock.now_ns() - self.start_ns < self.number * self.frame_ns:
                 return []
             self.number += 1
             return [make_scene().heatmap(self.number - 1, self.start_ns)]
@@ -237,17 +271,34 @@ def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, scene
         def close(self):
             pass
 
-    opened = Rig(
+    return Rig(
         Reopening("sensor", Heat, clock),
         Reopening("camera", lambda: FakeCamera(clock, scene), clock),
         clock,
         load_rig("twin"),
     )
-    done = record(opened, tmp_path, header, 1.2, threading.Event())
+
+
+def test_threads_of_the_system_clock_record_the_same_way(tmp_path, header, live_rig):
+    done = record(live_rig, tmp_path, header, 1.2, threading.Event())
     assert 6 <= done.heatmaps <= 13  # fewer on a busy machine
     assert 18 <= done.images <= 38
     assert done.dropped == 0
     assert verify_clip(tmp_path / "walk-01").problems == ()
+
+
+def test_a_card_that_stalls_for_a_second_at_a_time_costs_no_frame(tmp_path, header, live_rig, monkeypatch):
+    sync = log._sync_data
+
+    def stall(descriptor):
+        time.sleep(1.0)
+        sync(descriptor)
+
+    monkeypatch.setattr(log, "_sync_data", stall)
+    done = record(live_rig, tmp_path, header, 3.5, threading.Event())
+    assert (done.dropped, done.lost_images, done.missed) == (0, 0, 0)
+    assert done.images >= 100
+    assert done.heatmaps >= 33
 
 
 def test_the_twin_is_recorded_like_any_rig_and_says_that_it_is_one(tmp_path, header):
@@ -399,42 +450,16 @@ def test_every_kind_of_event_that_is_written_is_explained(tmp_path, header, rig,
     assert kinds <= set(EVENT_KINDS)
 
 
-def test_the_time_of_day_stands_in_the_clip_and_a_step_of_it_moves_no_stamp(
-    tmp_path, header, scene, make_scene, monkeypatch
-):
+def test_the_time_of_day_stands_in_the_clip_and_a_step_of_it_moves_no_stamp(tmp_path, header, live_rig, monkeypatch):
     """An hour is added to the wall clock in mid-recording, as NTP does on a Pi that finds a network."""
-    clock = SystemClock()
     shift = [0]
     true_time = wall.time.time_ns
     monkeypatch.setattr(wall.time, "time_ns", lambda: true_time() + shift[0])
 
-    class Heat:
-        poll_period_ns, frame_ns, warm_ns = 20_000_000, 100_000_000, 0
-
-        def __init__(self):
-            self.start_ns, self.number = clock.now_ns(), 0
-
-        def poll(self):
-            if clock.now_ns() - self.start_ns < self.number * self.frame_ns:
-                return []
-            self.number += 1
-            return [make_scene().heatmap(self.number - 1, self.start_ns)]
-
-        def take_events(self):
-            return []
-
-        def close(self):
-            pass
-
-    opened = Rig(
-        Reopening("sensor", Heat, clock), Reopening("camera", lambda: FakeCamera(clock, scene), clock), clock,
-        load_rig("twin"),
-    )  # fmt: skip
-
     def step(_progress):
         shift[0] = 3_600 * SECOND_NS
 
-    done = record(opened, tmp_path, header, 2.6, threading.Event(), step)
+    done = record(live_rig, tmp_path, header, 2.6, threading.Event(), step)
     clip = open_clip(tmp_path / "walk-01")
     kinds = [event.kind for event in clip.events()]
     assert kinds.count("clock-step") == 1

@@ -23,6 +23,7 @@ from .sync_check import SECONDS, MotionWatch, as_settings
 from .timing.clock import SECOND_NS
 
 _FRESH_S = 1.0  # the watchdog is fed while both streams are younger
+_JUDGE_EVERY = 5  # seconds
 _TAGS = {"clip_id": str, "clothing": str, "lighting": str, "consent": str, "occupants": int}
 _AT_FIRST = TwinScene("red", "bright", 1)  # what the twin shows until a clip's tags say otherwise
 WAVING = TwinScene("red", "bright", 1, script="wave")
@@ -51,7 +52,8 @@ class Daemon:
         self.station.on_second = self._tell
         self.recordings = 0
         self._starting = threading.Lock()
-        self._told = ""
+        self._told, self._level = "", ""  # what was said last
+        self._seconds = 0
         self._deeds: dict[str, Callable[[Request], dict[str, Any]]] = {
             "status": lambda _: self.status(),
             "check": lambda _: self.check(),
@@ -221,6 +223,12 @@ class Daemon:
         if told != self._told:
             self._told = told
             self._say(told)
+        self._seconds += 1
+        if self._seconds % _JUDGE_EVERY == 0:
+            health = self.watch.judge(self.clips)
+            if health.level != self._level:
+                self._level = health.level
+                self._say(f"health {health.level}{f': {health.advice}' if health.advice else ''}")
 
     def _mend(self) -> None:
         reports, refusals = recover_cut_clips(self.clips)

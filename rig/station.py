@@ -80,7 +80,7 @@ class Station:
         self._on_progress: Callable[[Progress], None] | None = None
         self._torn_before = 0
         self._troubles: tuple[str, ...] = ()  # of the computer, already said
-        self._name = ""  # of the last recording
+        self._name, self._begun_ns = "", 0  # of the last recording: its first clip, and when it was asked for
 
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
         """Be at work until `stop` is set, or for so long; a recording that is then under way stays to be stopped.
@@ -123,10 +123,10 @@ class Station:
                 raise ClipError(f"clip {self._recorder.clip_id} is being recorded; stop that one first")
             self._take_inbox()
             now_ns = self._clock.now_ns()
-            kept, self._kept = self._kept, deque()
-            start_ns = max(now_ns - self._preroll_ns, kept[0].timestamp_ns) if kept else now_ns
+            start_ns = max(now_ns - self._preroll_ns, self._kept[0].timestamp_ns) if self._kept else now_ns
             recorder = Recorder(root, header, self._clock, self.rig.settings.record, start_ns, seconds)
-            self._name = recorder.name
+            kept, self._kept = self._kept, deque()
+            self._name, self._begun_ns = recorder.name, now_ns
             self._recorded.clear()
             self.outcome, self._on_progress = None, on_progress
             self._recorder = recorder
@@ -301,7 +301,7 @@ class Station:
         silent = [
             device
             for device, kind in ((self.rig.thermal, Heatmap), (self.rig.camera, Jpeg))
-            if now_ns - max(self._heard_ns[kind], recorder.start_ns + self._preroll_ns) > patience_ns
+            if now_ns - max(self._heard_ns[kind], self._begun_ns) > patience_ns
         ]
         if recorder.until_ns is not None and now_ns >= recorder.until_ns + _LATE_NS:
             self._conclude(f"after {round(recorder.seconds, 1):g} s")

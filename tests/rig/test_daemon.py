@@ -200,6 +200,23 @@ def test_nothing_is_begun_while_a_device_is_gone_and_all_is_well_again_when_it_i
         ask({"do": "stop"}, path)
 
 
+def test_a_change_of_health_is_said_with_the_thing_to_do(at_work, parts):
+    with at_work():
+        wait_for(lambda: "health green" in parts.said)
+        parts.camera.pulled = True
+        wait_for(lambda: "health red: plug it in" in parts.said)
+
+
+def test_a_refused_start_costs_the_preroll_nothing(at_work):
+    with at_work() as path:
+        ask(START, path)
+        ask({"do": "stop"}, path)
+        time.sleep(0.6)
+        with pytest.raises(DaemonError, match="already"):
+            ask(START, path)
+        assert ask({**START, "clip_id": "a2"}, path)["recording"]["seconds"] > 0.3
+
+
 def test_a_device_that_stays_away_ends_the_clip_and_the_daemon_goes_on(at_work, parts, tmp_path):
     with at_work() as path:
         ask(START, path)

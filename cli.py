@@ -236,7 +236,9 @@ def clips_list(folder: Path) -> Result:
 
     rows = stages.list_clips(folder)
     lines = [
-        f"{row['clip_id']:<24} {row['clothing']:<6} {row['lighting']:<7} {row['seconds']:>6.1f} s  {row['state']}"
+        f"{row['clip_id']:<24} {row['clothing']:<6} {row['lighting']:<7} "
+        + (f"{'?':>6}    " if row["seconds"] is None else f"{row['seconds']:>6.1f} s  ")
+        + f"{row['bytes'] / 1e6:>7.1f} MB  {row['state']}"
         + ("  twin" if row["synthetic"] else "")
         for row in rows
     ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,6 +241,31 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     stages.capture("k1", "blue", "bright", "TEST", 1, 2, "twin", folder)
     return folder
+
+
+def test_clips_of_every_state_are_listed(run: Run, recorded: Path, tmp_path: Path):
+    for name, change in (
+        ("whole", {}),
+        ("cut.partial", {"state": "recording", "clocks": {"start": {"mono_ns": 1, "boot_ns": 1, "real_ns": 1}}}),
+        ("strange", {"schema": "lrt.clip/9"}),
+    ):
+        shutil.copytree(recorded / "k1", tmp_path / "all" / name)
+        header = json.loads((tmp_path / "all" / name / "clip.json").read_text())
+        (tmp_path / "all" / name / "clip.json").write_text(json.dumps({**header, **change}))
+    (tmp_path / "all/cut.partial/clip.mcap").unlink()
+    code, out, err = run("clips", "list", "--dir", tmp_path / "all")
+    assert code == 0, err
+    assert [line.split()[-2:] for line in out.splitlines()] == [
+        ["cut", "twin"],
+        ["MB", "unreadable"],
+        ["finished", "twin"],
+    ]
+    for command in ("verify", "recover", "show"):
+        code, _, err = run("clips", command, tmp_path / "all/strange")
+        assert (code, err.count("\n")) == (1, 1)
+    code, _, err = run("clips", "recover", tmp_path / "all/cut.partial")
+    assert code == 1
+    assert "clip.mcap is missing" in err
 
 
 def test_tags_are_mended_with_a_history_and_only_to_what_there_is(run: Run, recorded: Path):

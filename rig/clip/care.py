@@ -73,7 +73,8 @@ def list_clips(root: Path) -> list[ClipSummary]:
     root = Path(root)
     if not root.is_dir():
         raise ClipError(f"folder of clips {root} is not there; `lrt capture --out {root}` makes it")
-    return [_summarise(folder) for folder in sorted(root.iterdir()) if (folder / HEADER_NAME).is_file()]
+    folders = [folder for folder in sorted(root.iterdir()) if not folder.name.startswith(".")]
+    return [_summarise(folder) for folder in folders if (folder / HEADER_NAME).is_file()]
 
 
 def verify_clip(folder: Path) -> ClipReport:

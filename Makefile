@@ -15,8 +15,9 @@ install: .venv/installed
 demo: install
 	$(BIN)/lrt demo --out demo
 
+# Files side by side, one a core: many of the rig's tests wait for real seconds to pass.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff format --check .

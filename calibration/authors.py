@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from .forward import Pose
-from .geometry import GRID
 
 COLUMNS = 128  # of the mask's picture, and of the enlarged heatmap before scaling
 COLDEST_C, WARMEST_C = 19.0, 30.0
@@ -26,7 +25,7 @@ def authors_score_fit(heatmaps: np.ndarray, masks: np.ndarray, image_size: tuple
     size alone (with those places left out, scales came out 24 to 70 % too large in the simulator of our tests).
 
     Args:
-        heatmaps: (N, 8, 8) float32, degC, after the rig's rotation.
+        heatmaps: (N, R, C) float32, degC, after the rig's rotation.
         masks: (N, h, w) bool or float 0..1, over the whole image.
         image_size: (width, height) of the recorded image, px.
     """
@@ -38,23 +37,29 @@ def authors_score_fit(heatmaps: np.ndarray, masks: np.ndarray, image_size: tuple
     signs = np.stack([np.where(mask > 0.5, 1, -1) for mask in small]).astype(np.float32)
     room_c = float(np.median(heatmaps))
     scaled = np.clip((heatmaps - COLDEST_C) / (WARMEST_C - COLDEST_C) * 255, 0, 255)
-    large = [cv2.resize(frame.astype(np.uint8), (COLUMNS, COLUMNS), interpolation=cv2.INTER_CUBIC) for frame in scaled]
+    grid_rows, grid_columns = heatmaps.shape[1:]
+    tall = grid_rows / grid_columns  # 1 for the sensor that the method is of
+    enlarged = (COLUMNS, round(COLUMNS * tall))
+    large = [cv2.resize(frame.astype(np.uint8), enlarged, interpolation=cv2.INTER_CUBIC) for frame in scaled]
     largest = SIZES[-1] + 4
-    span = tuple(int(fft.next_fast_len(side + largest) or 0) for side in (rows, COLUMNS))
+    span = tuple(
+        int(fft.next_fast_len(side + round(largest * part)) or 0) for side, part in ((rows, tall), (COLUMNS, 1))
+    )
     mask_waves = np.stack([np.asarray(fft.rfft2(frame, span)) for frame in signs])
 
     def best_shift(size: int, rise_c: float) -> tuple[float, Pose]:
         threshold = (room_c + rise_c - COLDEST_C) / (WARMEST_C - COLDEST_C) * 255
         product = np.zeros(mask_waves.shape[1:], dtype=np.complex64)
         for frame, wave in zip(large, mask_waves, strict=True):
-            heat = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
+            heat = cv2.resize(frame, (size, round(size * tall)), interpolation=cv2.INTER_AREA)
             product += wave * np.conj(np.asarray(fft.rfft2((heat > threshold).astype(np.float32), span)))
         score = np.asarray(fft.irfft2(product, span))
         down, right = np.unravel_index(int(score.argmax()), score.shape)
         top = down if down < rows else down - span[0]  # the transform wraps round
         left = right if right < COLUMNS else right - span[1]
         px = width / COLUMNS
-        return float(score.max()), Pose(float((left + size / 2) * px), float((top + size / 2) * px), size * px / GRID)
+        centre = float((left + size / 2) * px), float((top + round(size * tall) / 2) * px)
+        return float(score.max()), Pose(*centre, size * px / grid_columns)
 
     tried = [(*best_shift(size, rise), size, rise) for size in SIZES for rise in RISES_C]
     _, _, size, rise = max(tried, key=lambda one: one[0])

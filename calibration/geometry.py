@@ -1,9 +1,12 @@
 """Where heat lies in the picture: the calibration, and the view that both are cut to.
 
-Pixel edges stand at integers and centres at +0.5. The centre of thermal pixel (row i, column j), after the rig's
-rotation, lies in the recorded image at
+Pixel edges stand at integers and centres at +0.5. The centre of thermal pixel (row i, column j) of a sensor of R rows
+and C columns, after the rig's rotation, lies in the recorded image at
 
-    x = tx + s (j - 3.5)        y = ty + s (i - 3.5)        [px]
+    x = tx + s u (1 + k u^2),  u = j - (C - 1) / 2        y = ty + s v (1 + k v^2),  v = i - (R - 1) / 2        [px]
+
+k is the lens term, 0 unless the fit found one: a sensor whose pixels are equal angles, 7.5 degrees each, seen by a
+camera without distortion, has k = 0.0057.
 """
 
 import json
@@ -17,8 +20,8 @@ from scipy import sparse
 
 from .. import LrtError, __version__, write_whole
 
-SCHEMA_VERSION = "1.0.0"
-GRID = 8  # thermal pixels along either side of the sensor
+SCHEMA_VERSION = "1.1.0"  # 1.1 added grid, lens_k, objective and systematic
+GRID = 8  # thermal pixels along either side of the AMG8833
 
 
 class CalibrationError(LrtError, ValueError):
@@ -45,6 +48,11 @@ class Calibration:
         clips: {clip id: SHA-256 of its recording}.
         synthetic: True when a twin made any of the clips.
         software, schema: versions that wrote it.
+        grid: (rows, columns) of the sensor.
+        lens_k: how its pixels grow outwards, see the module; 0 where frames kept out of the fit saw no gain from it.
+        objective: what was maximised, see `lrt.calibration.fit`.
+        systematic: how far tx, ty and s (px) move between three ways to fit: half of what lies between the outermost.
+            The standard deviations hold the part of it that the fit itself may suffer from.
     """
 
     tx: float
@@ -66,6 +74,15 @@ class Calibration:
     synthetic: bool = False
     software: str = __version__
     schema: str = SCHEMA_VERSION
+    grid: tuple[int, int] = (GRID, GRID)
+    lens_k: float = 0.0
+    objective: str = "forward"
+    systematic: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def field(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of what the sensor sees, px of the recorded image."""
+        down, across = (self.s * float(bend(count / 2, self.lens_k)) for count in self.grid)
+        return self.tx - across, self.ty - down, self.tx + across, self.ty + down
 
     def check_image_size(self, image_size: tuple[int, int], found_in: str) -> None:
         """Refuse images of another size than the calibration was made for.
@@ -94,7 +111,8 @@ class Calibration:
             if str(saved["schema"]).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
                 raise CalibrationError(f"schema {saved['schema']}, this lrt reads {SCHEMA_VERSION}")
             known = {name: math.inf if value is None else value for name, value in saved.items()}
-            return cls(**{**known, "image_size": tuple(saved["image_size"])})
+            pairs = {name: tuple(saved[name]) for name in ("image_size", "grid", "systematic") if name in saved}
+            return cls(**{**known, **pairs})
         except (TypeError, KeyError) as error:
             raise CalibrationError(f"not a calibration ({error}); make it with `lrt calibrate`") from error
 
@@ -141,15 +159,17 @@ class View:
         """Heat over the view.
 
         Args:
-            celsius: (..., 8, 8) float32, degC, after the rig's rotation.
+            celsius: (..., R, C) float32, degC, after the rig's rotation.
 
         Returns:
             (..., rows, columns) float32, degC; each cell the mean over the area it covers.
         """
         c = self.calibration
         rows, columns = self.shape
-        down = area_weights((self.y + self.cell * np.arange(rows + 1) - c.ty) / c.s + GRID / 2, GRID)
-        across = area_weights((self.x + self.cell * np.arange(columns + 1) - c.tx) / c.s + GRID / 2, GRID)
+        places_y = unbend((self.y + self.cell * np.arange(rows + 1) - c.ty) / c.s, c.lens_k)
+        places_x = unbend((self.x + self.cell * np.arange(columns + 1) - c.tx) / c.s, c.lens_k)
+        down = area_weights(places_y + c.grid[0] / 2, c.grid[0])
+        across = area_weights(places_x + c.grid[1] / 2, c.grid[1])
         return (down @ celsius @ across.T).astype(np.float32)
 
     def crop_image(self, pixels: np.ndarray, upscale: int = 8) -> np.ndarray:
@@ -179,7 +199,7 @@ def find_view(calibration: Calibration, shape: tuple[int, int] = (5, 8)) -> View
     """The largest view of the given aspect that lies in the image and on the sensor.
 
     Placed as near the image's centre as it goes; moved onto whole thermal pixels where that keeps it inside, so that
-    a heatmap cell is a thermal pixel and nothing is interpolated.
+    a heatmap cell is a thermal pixel and nothing is interpolated. With a lens term no cell can be one, and it stays.
 
     Args:
         shape: (rows, columns) of heatmap cells; (5, 8) in the paper, (12, 16) in PAIR-LRT-Human.
@@ -190,9 +210,10 @@ def find_view(calibration: Calibration, shape: tuple[int, int] = (5, 8)) -> View
     width, height = calibration.image_size
     rows, columns = shape
     s = calibration.s
-    corner = np.array([calibration.tx, calibration.ty]) - s * GRID / 2  # of the sensor's field, px
+    bent = 2 * bend(np.array(calibration.grid[::-1]) / 2, calibration.lens_k)  # of the sensor's field, in s
+    corner = np.array([calibration.tx, calibration.ty]) - s * bent / 2  # px
     low = np.maximum(corner, 0.0)
-    high = np.minimum(corner + s * GRID, [width, height])
+    high = np.minimum(corner + s * bent, [width, height])
     span = high - low
     if (span < s).any():
         raise CalibrationError(
@@ -200,11 +221,37 @@ def find_view(calibration: Calibration, shape: tuple[int, int] = (5, 8)) -> View
         )
     cell = float(min(span[0] / columns, span[1] / rows))
     size = np.array([columns * cell, rows * cell])
-    centred = np.clip(np.array([width, height]) / 2 - size / 2, low, high - size)
-    snapped = corner + s * np.rint((centred - corner) / s)
-    inside = (snapped >= low - 1e-9) & (snapped <= high - size + 1e-9)
-    x, y = np.where(inside, snapped, centred)
+    middle = np.clip(np.array([width, height]) / 2 - size / 2, low, high - size)
+    snapped = corner + s * np.rint((middle - corner) / s)
+    inside = (snapped >= low - 1e-9) & (snapped <= high - size + 1e-9) & (calibration.lens_k == 0)
+    x, y = np.where(inside, snapped, middle)
     return View(x=float(x), y=float(y), cell=cell, shape=shape, calibration=calibration)
+
+
+def centred(count: int) -> np.ndarray:
+    """(count,) float64: places of a row of pixels about its middle."""
+    return np.arange(count) - (count - 1) / 2
+
+
+def bend(u: np.ndarray | float, lens_k: float) -> np.ndarray:
+    """Where a place u thermal pixels from the sensor's centre lies in the image, in thermal pixels of its centre."""
+    u = np.asarray(u, dtype=np.float64)
+    return u * (1 + lens_k * u * u)
+
+
+def unbend(v: np.ndarray, lens_k: float) -> np.ndarray:
+    """The place whose `bend` is v. Beyond where a negative term folds the field back, the fold's own place."""
+    v = np.asarray(v, dtype=np.float64)
+    if lens_k == 0:
+        return v
+    if lens_k < 0:
+        fold = np.sqrt(-1 / (3 * lens_k))
+        # u = 2 fold sin(a) makes the cubic v = 2/3 fold sin(3 a)
+        return 2 * fold * np.sin(np.arcsin(np.clip(1.5 * v / fold, -1, 1)) / 3)
+    # The one real root of a depressed cubic (Cardano)
+    root = np.sqrt(v * v / 4 + 1 / (27 * lens_k))
+    scale = np.cbrt(1 / lens_k)
+    return scale * (np.cbrt(v / 2 + root) + np.cbrt(v / 2 - root))
 
 
 def area_weights(edges: np.ndarray, length: int) -> np.ndarray:

@@ -18,7 +18,7 @@ class HeatmapSeries:
 
     Attributes:
         timestamps_ns: (M,) int64; rising within a clip.
-        celsius: (M, 8, 8) float32, degC, after the rig's rotation.
+        celsius: (M, R, C) float32, degC, after the rig's rotation.
         clip: (M,) int, which clip each is of.
     """
 
@@ -34,7 +34,7 @@ class HeatmapSeries:
             clip: (N,) int, the clip of each.
 
         Returns:
-            (N, 8, 8) float32, degC.
+            (N, R, C) float32, degC.
         """
         smoothed = np.empty((len(times_ns), *self.celsius.shape[1:]), dtype=np.float32)
         for number in np.unique(clip):
@@ -47,7 +47,7 @@ class HeatmapSeries:
         return smoothed
 
     def rate_at(self, times_ns: np.ndarray, clip: np.ndarray) -> np.ndarray:
-        """(N, 8, 8) float32, degC/s: how fast the heat changes at those times."""
+        """(N, R, C) float32, degC/s: how fast the heat changes at those times."""
         step_ns = 20_000_000
         later, earlier = self.at(times_ns + step_ns, clip), self.at(times_ns - step_ns, clip)
         return (later - earlier) / np.float32(2 * step_ns * NS)

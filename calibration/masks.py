@@ -1,6 +1,10 @@
-"""Where person masks come from: torchvision's Mask R-CNN, the small one of ours, or a folder of pictures."""
+"""Where person masks come from: torchvision's Mask R-CNN, the small one of ours, a selfie segmenter, or a folder."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +19,8 @@ if TYPE_CHECKING:
 
 PERSON = 1  # in COCO's labels and in the small network's
 LEAST_SCORE = 0.5
-MOST_PEOPLE = 10  # per image; a hundred detections make the mask head cost more than all else
-SHORT_SIDE = 320  # px: 0.4 s an image on two cores against 2.7 s at torchvision's 800
+SHIPPED = Path(__file__).with_name("small_maskrcnn.safetensors")  # `small.WEIGHTS`, without importing torch
+METHOD = 1  # part of every cached mask's key: count up when the code here finds other masks with the same weights
 
 
 class MaskError(LrtError, ValueError):
@@ -43,74 +47,164 @@ class MaskSource(Protocol):
         ...
 
 
-def open_masks(choice: str, weights: Path | None = None) -> MaskSource:
+def open_masks(choice: str, weights: Path | None = None, *, fast: bool = True, cache: Path | None = None) -> MaskSource:
     """The mask source of that name.
 
     Args:
-        choice: "maskrcnn" (torchvision's, trained on COCO), "small" (ours, trained on the twin), or a folder.
-        weights: a state dictionary for "maskrcnn" or "small", safetensors or what `torch.save` wrote of one; without
-            it "maskrcnn" downloads torchvision's, once.
+        choice: "maskrcnn" (torchvision's, trained on COCO), "small" (ours, trained on the twin), "selfie" (MediaPipe's
+            segmenter: one person near the camera), or a folder.
+        weights: for "maskrcnn" or "small" a state dictionary, safetensors or what `torch.save` wrote of one; without
+            it "maskrcnn" downloads torchvision's, once. For "selfie" the model's file, or the package it comes in.
+        fast: on a CPU, "maskrcnn" looks at 320 px for people only, and either network in bfloat16 where the processor
+            multiplies it; False: torchvision's own settings, in float32: seven times slower on one core.
+        cache: a folder that keeps the masks (see `mask_cache`); with all of them there, torch is not even imported.
+            A folder of masks is read as it is, never kept again.
 
     Raises:
-        MaskError: no such source, weights that cannot be downloaded or do not fit.
+        MaskError: no such source, weights that cannot be downloaded or do not fit. With a cache, weights are opened
+            only when a mask has to be made, and are refused then.
     """
-    if choice == "maskrcnn":
-        return NetworkMasks("maskrcnn", _load_maskrcnn(weights))
-    if choice == "small":
-        return NetworkMasks("small" if weights is None else f"small {weights.name}", _load_small(weights))
-    folder = Path(choice)
-    if weights is not None:
-        raise MaskError(f"--weights goes with --masks maskrcnn or small, not with the masks of {folder}")
-    if not folder.is_dir():
-        raise MaskError(f"--masks {choice}: choose maskrcnn, small, or a folder of masks; there is no such folder")
-    return FolderMasks(folder)
+    if choice not in ("maskrcnn", "small", "selfie"):
+        if weights is not None:
+            raise MaskError(f"--weights goes with --masks maskrcnn, small or selfie, not with the masks of {choice}")
+        return FolderMasks(Path(choice))
+    made = _describe(choice, weights, fast)
+    if cache is None:
+        return made.open()
+    from .mask_cache import CachedMasks
+
+    return CachedMasks(made.name, made.identity, made.open, cache)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A source that computes masks, before it is opened.
+
+    Attributes:
+        name: its own.
+        identity: all that decides its masks, but for the image: source, weights, settings. A GPU, which always works
+            at torchvision's sizes, is not in it: what it made serves a CPU.
+        open: opens it.
+    """
+
+    name: str
+    identity: str
+    open: Callable[[], MaskSource]
+
+
+def _describe(choice: str, weights: Path | None, fast: bool) -> _Made:
+    if choice == "selfie":
+        from .selfie import SelfieMasks, find_model
+
+        model = find_model(weights)
+        name, digest, opener = "selfie", hashlib.sha256(model).hexdigest(), partial(SelfieMasks, model)
+    elif choice == "small":
+        name = "small" if weights is None else f"small {weights.name}"
+        file = SHIPPED if weights is None else weights
+        digest, opener = _hash_file(file), partial(_open_small, name, file, fast)
+    else:
+        name, digest = "maskrcnn", "COCO_V1" if weights is None else _hash_file(weights)
+        opener = partial(_open_maskrcnn, name, weights, fast)
+    settings = {"source": choice, "weights": digest, "fast": fast, "method": METHOD}
+    return _Made(name, json.dumps(settings), opener)
+
+
+def _hash_file(path: Path) -> str:
+    if not path.is_file():
+        raise MaskError(f"{path}: no such file of weights")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_small(name: str, weights: Path, fast: bool) -> "NetworkMasks":
+    from .maskrcnn import load_small
+
+    return NetworkMasks(name, load_small(weights, fast), fast)
+
+
+def _open_maskrcnn(name: str, weights: Path | None, fast: bool) -> "NetworkMasks":
+    from .maskrcnn import load_maskrcnn
+
+    return NetworkMasks(name, load_maskrcnn(weights, fast), fast)
 
 
 class FolderMasks:
     """Masks drawn elsewhere: one PNG per image, `000000.png` for the first image asked for, then `000001.png`.
 
-    A pixel above 127 is a person's. Each must have its image's size.
+    A pixel above 127 is a person's. Each must have its image's size, and there must be no more of them than images:
+    masks of other frames would fit no better than noise, and nothing else would tell.
+
+    Raises:
+        MaskError: there is no such folder.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise MaskError(
+                f"--masks {folder}: choose maskrcnn, small, selfie, or a folder of masks; there is no such folder"
+            )
         self.name = f"folder {folder.name}"
         self._folder = folder
 
     def masks(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        count, empty, full = 0, 0, 0
         for number, image in enumerate(images):
-            path = self._folder / f"{number:06d}.png"
-            if not path.is_file():
-                raise MaskError(f"{path}: no such mask; the folder needs one PNG per image, 000000.png onwards")
-            mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if mask is None:
-                raise MaskError(f"{path}: not a picture; write it again")
-            if mask.shape != image.shape[:2]:
-                raise MaskError(
-                    f"{path}: {mask.shape[1]}x{mask.shape[0]}, its image is {image.shape[1]}x{image.shape[0]}; "
-                    "write masks of the image's size"
-                )
-            yield (mask > 127).astype(np.float32)
+            mask = self._read(number, image.shape[:2])
+            count, empty, full = number + 1, empty + (not mask.any()), full + bool(mask.all())
+            yield mask
+        if extra := sorted(self._folder.glob("[0-9]" * 6 + ".png"))[count:]:
+            raise MaskError(
+                f"{self._folder}: {len(extra)} masks more than the {count} images, from {extra[0].name} on; these are "
+                "masks of other frames: export the frames again, with the same --frames"
+            )
+        if count and empty == count:
+            raise MaskError(f"{self._folder}: nobody in any of {count} masks; a person's pixels must be above 127")
+        if count and full == count:
+            raise MaskError(f"{self._folder}: all of {count} masks are a person all over; the room must be black")
+
+    def _read(self, number: int, shape: tuple[int, int]) -> np.ndarray:
+        path = self._folder / f"{number:06d}.png"
+        if not path.is_file():
+            raise MaskError(f"{path}: no such mask; the folder needs one PNG per image, 000000.png onwards")
+        mask = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise MaskError(f"{path}: not a picture; write it again")
+        if mask.shape != shape:
+            raise MaskError(
+                f"{path}: {mask.shape[1]}x{mask.shape[0]}, its image is {shape[1]}x{shape[0]}; "
+                "write masks of the image's size"
+            )
+        return (mask > 127).astype(np.float32)
 
 
 class NetworkMasks:
-    """Masks by a torchvision `MaskRCNN`, an image at a time."""
+    """Masks by a torchvision `MaskRCNN`, an image at a time: on a GPU where torch sees one, else on the CPU.
 
-    def __init__(self, name: str, network: "MaskRCNN") -> None:
+    Args:
+        name: the source's.
+        network: with person as label 1.
+        fast: bfloat16 on a CPU that multiplies it: half the time (`python -m bench masks`).
+    """
+
+    def __init__(self, name: str, network: "MaskRCNN", fast: bool = True) -> None:
         import torch
 
         self.name = name
-        # bfloat16 with channels last took a third of the time where the processor multiplies it, and more elsewhere.
-        self._half = _multiplies_bfloat16()
-        self._network = network.eval().to(memory_format=torch.channels_last)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._half = fast and self._device == "cpu" and _multiplies_bfloat16()
+        # Channels last gains only together with bfloat16, and there a third.
+        order = torch.channels_last if self._half else torch.contiguous_format
+        self._network = network.eval().to(self._device).to(memory_format=order)
 
     def masks(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         import torch
 
         for image in images:
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._half):
-                tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+                tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self._device).permute(2, 0, 1).float() / 255
                 found = self._network([tensor])[0]
-                yield _unite(found, image.shape[:2])
+                mask = _unite(found, image.shape[:2])
+            yield mask  # outside: whoever takes the mask must not compute in our precision
 
 
 def _unite(found: "dict[str, Tensor]", shape: tuple[int, int]) -> np.ndarray:
@@ -119,7 +213,7 @@ def _unite(found: "dict[str, Tensor]", shape: tuple[int, int]) -> np.ndarray:
     masks = found["masks"][people, 0]
     if len(masks) == 0:
         return np.zeros(shape, dtype=np.float32)
-    return masks.float().amax(dim=0).clamp(0, 1).numpy()
+    return masks.float().amax(dim=0).clamp(0, 1).cpu().numpy()
 
 
 def _multiplies_bfloat16() -> bool:
@@ -129,51 +223,3 @@ def _multiplies_bfloat16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def _load_maskrcnn(weights: Path | None) -> "MaskRCNN":
-    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
-
-    options = {"min_size": SHORT_SIDE, "max_size": 2 * SHORT_SIDE, "box_detections_per_img": MOST_PEOPLE}
-    if weights is None:
-        try:
-            return maskrcnn_resnet50_fpn(weights=MaskRCNN_ResNet50_FPN_Weights.COCO_V1, progress=False, **options)
-        except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
-            raise MaskError(
-                f"the weights of Mask R-CNN could not be downloaded ({error}); "
-                "give them with --weights FILE, or use --masks small"
-            ) from error
-    network = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, **options)
-    _load_state(network, weights)
-    return network
-
-
-def _load_small(weights: Path | None) -> "MaskRCNN":
-    from .small import WEIGHTS, build_small_maskrcnn
-
-    network = build_small_maskrcnn()
-    _load_state(network, WEIGHTS if weights is None else weights)
-    return network
-
-
-def _load_state(network: "MaskRCNN", weights: Path) -> None:
-    """Load a state dictionary, without ever unpickling objects.
-
-    Raises:
-        MaskError: no such file, not a state dictionary, or one of another network.
-    """
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not weights.is_file():
-        raise MaskError(f"{weights}: no such file of weights")
-    try:
-        is_tensors = weights.suffix == ".safetensors"
-        state = load_file(weights) if is_tensors else torch.load(weights, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)  # copies into float32 whatever the file holds
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise MaskError(f"{weights}: not weights of this network ({reason})") from error

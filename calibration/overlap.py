@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .forward import Pose
-from .geometry import GRID, Calibration
+from .geometry import Calibration, unbend
 
 COLUMNS = 160  # of the picture that regions are compared in
 BACKGROUND_SHARE = 0.2  # quantile over time that stands for a pixel without anyone
@@ -25,7 +25,7 @@ def overlap(
     the part of the image that the sensor sees is compared.
 
     Args:
-        heatmaps: (N, 8, 8) float32, degC, after the rig's rotation.
+        heatmaps: (N, R, C) float32, degC, after the rig's rotation.
         masks: (N, h, w) bool or float 0..1, over the whole image.
         pose: where the sensor lies.
         image_size: (width, height), px.
@@ -49,7 +49,7 @@ def overlap(
 
 
 def heat_above_background(heatmaps: np.ndarray, clip: np.ndarray | None = None) -> np.ndarray:
-    """(N, 8, 8) float32, degC above what each pixel shows without anyone, each clip by itself."""
+    """(N, R, C) float32, degC above what each pixel shows without anyone, each clip by itself."""
     clip = np.zeros(len(heatmaps), dtype=np.int64) if clip is None else np.asarray(clip)
     rise = np.empty(heatmaps.shape, dtype=np.float32)
     for number in np.unique(clip):
@@ -64,7 +64,7 @@ def lay_heat(
     """A heatmap over the whole image, smoothly.
 
     Args:
-        celsius: (8, 8) float32.
+        celsius: (R, C) float32.
         pose: where the sensor lies.
         image_size: (width, height) of the recorded image, px.
         size: (width, height) of the picture to make.
@@ -74,11 +74,12 @@ def lay_heat(
     """
     x = (np.arange(size[0]) + 0.5) * image_size[0] / size[0]
     y = (np.arange(size[1]) + 0.5) * image_size[1] / size[1]
-    j = ((x - pose.tx) / pose.s + (GRID - 1) / 2).astype(np.float32)
-    i = ((y - pose.ty) / pose.s + (GRID - 1) / 2).astype(np.float32)
+    rows, columns = celsius.shape
+    j = (unbend((x - pose.tx) / pose.s, pose.lens_k) + (columns - 1) / 2).astype(np.float32)
+    i = (unbend((y - pose.ty) / pose.s, pose.lens_k) + (rows - 1) / 2).astype(np.float32)
     map_x, map_y = np.meshgrid(j, i)
     picture = cv2.remap(
         np.ascontiguousarray(celsius, dtype=np.float32), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    inside_x, inside_y = np.abs(j - (GRID - 1) / 2) <= GRID / 2, np.abs(i - (GRID - 1) / 2) <= GRID / 2
+    inside_x, inside_y = np.abs(j - (columns - 1) / 2) <= columns / 2, np.abs(i - (rows - 1) / 2) <= rows / 2
     return picture, inside_y[:, None] & inside_x[None, :]

@@ -1,17 +1,52 @@
 """From the right basin to the best pose, footprint and time offset; and which frames to trust on the way."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from .forward import Evidence, Explained, Pose, explain, see
+from .forward import Evidence, Explained, Pose, explain
 from .lag import HeatmapSeries
 
-SIMPLEX_STEPS = (0.15, 0.15, 0.05, 0.1)  # tx, ty in thermal pixels; ln s, ln fwhm
+SIMPLEX_STEPS = (0.15, 0.15, 0.05, 0.1, 0.05)  # tx, ty in thermal pixels; ln s, ln fwhm; bend at the edge
+FURTHEST = (2.0, 2.0, 0.3, 1.0, 0.5)  # of the same: where heat and masks share nothing, a simplex wanders off
 FWHM_LIMITS = (0.4, 2.5)  # thermal pixels; outside is no footprint of this sensor
 
 
-def refine_pose(evidence: Evidence, pose: Pose, fwhm: float, evaluations: int) -> tuple[Pose, float, float]:
+@dataclass(frozen=True)
+class _Vertex:
+    """Steps of a simplex, read as a pose and a footprint about those it starts from."""
+
+    pose: Pose
+    fwhm: float
+    edge: float
+    bend_range: tuple[float, float] | None
+
+    def unpack(self, u: np.ndarray) -> tuple[Pose, float]:
+        far = np.array(FURTHEST[: len(u)])
+        u = np.clip(u, -far, far)
+        start, s, k = self.pose, self.pose.s * float(np.exp(u[2])), self.pose.lens_k
+        if self.bend_range:
+            # Halfway out stands still while the term moves, or the simplex would have to creep along a valley
+            k = float(np.clip(k * self.edge**2 + u[4], *self.bend_range)) / self.edge**2
+            s *= (1 + start.lens_k * self.edge**2 / 4) / (1 + k * self.edge**2 / 4)
+        moved = Pose(float(start.tx + start.s * u[0]), float(start.ty + start.s * u[1]), s, k)
+        return moved, float(np.clip(self.fwhm * np.exp(u[3]), *FWHM_LIMITS))
+
+
+def _misfit(evidence: Evidence, vertex: _Vertex, counts: np.ndarray, u: np.ndarray) -> float:
+    return -explain(evidence, *vertex.unpack(u), counts).r2
+
+
+def refine_pose(
+    evidence: Evidence,
+    pose: Pose,
+    fwhm: float,
+    evaluations: int,
+    *,
+    bend_range: tuple[float, float] | None = None,
+    interior: bool = False,
+) -> tuple[Pose, float, float]:
     """The best pose and footprint near a pose, and the r2 there.
 
     Nelder-Mead in two runs; how far each thermal pixel counts stays still within a run, so that the score cannot gain
@@ -21,35 +56,32 @@ def refine_pose(evidence: Evidence, pose: Pose, fwhm: float, evaluations: int) -
         evidence: N frames.
         pose, fwhm: where to start.
         evaluations: of the model, both runs together.
+        bend_range: frees the lens term within these, as a share of the edge's distance; else it stays what it is.
+        interior: rest on the pixels whose footprint lies well inside the image alone.
     """
     from scipy.optimize import minimize
 
+    free = 5 if bend_range else 4
+    edge = max(evidence.grid) / 2
     r2 = -1.0
     for _ in range(2):
-        counts = see(evidence.zones[:1], evidence.cell_px, pose, fwhm)[1]
-        start, start_fwhm = pose, fwhm
-
-        def unpack(u: np.ndarray, start: Pose = start, start_fwhm: float = start_fwhm) -> tuple[Pose, float]:
-            moved = Pose(start.tx + start.s * u[0], start.ty + start.s * u[1], start.s * np.exp(np.clip(u[2], -1, 1)))
-            return moved, float(np.clip(start_fwhm * np.exp(u[3]), *FWHM_LIMITS))
-
-        def loss(u: np.ndarray, counts: np.ndarray = counts) -> float:
-            return -explain(evidence, *unpack(u), counts).r2
-
+        optics = evidence.optics(pose, fwhm)
+        vertex = _Vertex(pose, fwhm, edge, bend_range)
+        loss = partial(_misfit, evidence, vertex, optics.interior() if interior else optics.counts)
         found = minimize(
             loss,
-            np.zeros(4),
+            np.zeros(free),
             method="Nelder-Mead",
             options={
                 "maxfev": evaluations // 2,
-                "initial_simplex": np.vstack([np.zeros(4), np.diag(SIMPLEX_STEPS)]),
+                "initial_simplex": np.vstack([np.zeros(free), np.diag(SIMPLEX_STEPS[:free])]),
                 "xatol": 5e-4,
                 "fatol": 1e-7,
             },
         )
-        pose, fwhm = unpack(found.x)
+        pose, fwhm = vertex.unpack(found.x)
         r2 = -float(found.fun)
-    return Pose(float(pose.tx), float(pose.ty), float(pose.s)), fwhm, r2
+    return pose, fwhm, r2
 
 
 def refine_lag(

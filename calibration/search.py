@@ -10,19 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from .forward import FWHM_TO_SIGMA, Evidence, Pose, footprints, solve_zones, trust
-from .geometry import GRID
+from .geometry import centred
 
 # How a grid may be mounted: quarter turns anticlockwise, then left and right swapped (as rig.toml has them).
 ORIENTATIONS = tuple((turns, mirror) for mirror in (False, True) for turns in range(4))
 SHIFTS = 25  # grid lines along either shift
 SCALES = 15
 SHIFT_REACH = 0.3  # of the image's width and of its height, either way from its centre
-SCALE_RANGE = (0.06, 0.14)  # s / image width: cameras of 95 to 50 degrees across, with the AMG8833's 7.5 a pixel
+FIELD_RANGE = (0.48, 1.12)  # sensor's field / image width: cameras of 95 to 50 degrees, the AMG8833's 60
 LEAST_HEAT_INSIDE = 0.25  # share of the heat's variance that must fall on pixels within the image
 
 
+def orientations(grid: tuple[int, int]) -> tuple[tuple[int, bool], ...]:
+    """The ways a grid of (rows, columns) may be mounted and keep its shape: all eight if it is square, else four."""
+    return tuple(way for way in ORIENTATIONS if grid[0] == grid[1] or way[0] % 2 == 0)
+
+
 def orient(heat: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
-    """(..., 8, 8) turned anticlockwise by so many quarters, then mirrored if asked."""
+    """(..., R, C) turned anticlockwise by so many quarters, then mirrored if asked."""
     turned = np.rot90(heat, orientation[0], axes=(-2, -1))
     return turned[..., ::-1] if orientation[1] else turned
 
@@ -34,14 +39,16 @@ class Search:
     Attributes:
         tx, ty, s: the grid's lines, px.
         r2: (s, ty, tx) float32, 0..1; -1 where too little of the heat lies in the image.
-        best: (8,) float, the best r2 of each of `ORIENTATIONS`.
+        best: the best r2 of each orientation, (quarter turns anticlockwise, mirrored).
+        best_pose: where that is.
     """
 
     tx: np.ndarray
     ty: np.ndarray
     s: np.ndarray
     r2: np.ndarray
-    best: np.ndarray
+    best: dict[tuple[int, bool], float]
+    best_pose: dict[tuple[int, bool], Pose]
 
     def peaks(self, count: int) -> list[Pose]:
         """The best poses that are not neighbours of a better one, best first."""
@@ -61,61 +68,70 @@ class Search:
         return False
 
 
-def search_poses(evidence: Evidence, image_size: tuple[int, int], fwhm: float) -> Search:
+def search_poses(
+    evidence: Evidence, image_size: tuple[int, int], fwhm: float, field_range: tuple[float, float] = FIELD_RANGE
+) -> Search:
     """Score every pose on the grid.
 
     Args:
         evidence: N frames; few zones make it quick, and it only has to find the basin.
         image_size: (width, height), px.
         fwhm: of a pixel's footprint, in thermal pixels.
+        field_range: smallest and largest field of the sensor, in widths of the image.
     """
     width, height = image_size
     tx = width * (0.5 + np.linspace(-SHIFT_REACH, SHIFT_REACH, SHIFTS))
     ty = height * (0.5 + np.linspace(-SHIFT_REACH, SHIFT_REACH, SHIFTS))
-    scales = width * np.geomspace(*SCALE_RANGE, SCALES)
+    grid_rows, grid_columns = evidence.grid
+    scales = width * np.geomspace(*field_range, SCALES) / np.sqrt(grid_rows * grid_columns)
     heat = _less_background(evidence.heat.reshape(len(evidence.heat), -1), evidence)
     zones = evidence.zones
     count, K, rows, columns = zones.shape
     weighted = heat * evidence.weight[:, None].astype(np.float32)
     raw = weighted.T @ zones.reshape(count, -1)
-    raw = raw.reshape(GRID, GRID, K, rows, columns)
-    energy = (weighted * heat).sum(axis=0).reshape(GRID, GRID)
+    raw = raw.reshape(grid_rows, grid_columns, K, rows, columns)
+    energy = (weighted * heat).sum(axis=0).reshape(evidence.grid)
+    ways = orientations(evidence.grid)
     turned = [
         (np.ascontiguousarray(_orient_first(raw, o)), orient(energy, o))  # turning T is turning its statistics
-        for o in ORIENTATIONS
+        for o in ways
     ]
     r2 = np.empty((SCALES, SHIFTS, SHIFTS), dtype=np.float32)
-    best = np.full(len(ORIENTATIONS), -1.0)
+    best = dict.fromkeys(ways, -1.0)
+    best_pose = dict.fromkeys(ways, Pose(width / 2, height / 2, float(scales[SCALES // 2])))
     for number, s in enumerate(scales):
         sigma = fwhm * FWHM_TO_SIGMA * s / np.array(evidence.cell_px)
         V_map = _pair_map(evidence, sigma)
-        steps = s * (np.arange(GRID) - (GRID - 1) / 2)
-        across, share_x = footprints((tx[:, None] + steps) / evidence.cell_px[0], sigma[0], columns)
-        down, share_y = footprints((ty[:, None] + steps) / evidence.cell_px[1], sigma[1], rows)
-        count_x, count_y = trust(share_x), trust(share_y)  # (shift, 8)
+        places_x, places_y = tx[:, None] + s * centred(grid_columns), ty[:, None] + s * centred(grid_rows)
+        across, share_x = footprints(places_x / evidence.cell_px[0], float(sigma[0]), columns)
+        down, share_y = footprints(places_y / evidence.cell_px[1], float(sigma[1]), rows)
+        count_x, count_y = trust(share_x), trust(share_y)  # (shift, columns of the grid), (shift, rows of the grid)
         V = np.einsum(
             "ay,klyx,bx->abkl",
-            np.einsum("ai,aiy->ay", count_y, _between(ty[:, None] + steps, evidence.cell_px[1], rows)),
+            np.einsum("ai,aiy->ay", count_y, _between(places_y, evidence.cell_px[1], rows)),
             V_map,
-            np.einsum("bj,bjx->bx", count_x, _between(tx[:, None] + steps, evidence.cell_px[0], columns)),
+            np.einsum("bj,bjx->bx", count_x, _between(places_x, evidence.cell_px[0], columns)),
             optimize=True,
         )
-        down = np.ascontiguousarray((down * count_y[..., None]).transpose(1, 0, 2))  # (8, shift, rows)
-        across = np.ascontiguousarray((across * count_x[..., None]).transpose(1, 2, 0))  # (8, columns, shift)
-        for o, (M, E) in enumerate(turned):
-            looked_up = down[:, None, None] @ M @ across[None, :, None]  # (8, 8, K, ty, tx)
+        down = np.ascontiguousarray((down * count_y[..., None]).transpose(1, 0, 2))  # (R, shift, rows)
+        across = np.ascontiguousarray((across * count_x[..., None]).transpose(1, 2, 0))  # (C, columns, shift)
+        for o, (M, E) in zip(ways, turned, strict=True):
+            looked_up = down[:, None, None] @ M @ across[None, :, None]  # (R, C, K, ty, tx)
             m = looked_up.sum(axis=(0, 1)).transpose(1, 2, 0)
             inside = np.einsum("ai,ij,bj->ab", count_y, E, count_x)
             gained = np.einsum("abk,abk->ab", m, solve_zones(V, m)) / np.maximum(inside, 1e-9)
             score = np.where(inside >= LEAST_HEAT_INSIDE * E.sum(), gained, -1)
-            best[o] = max(best[o], float(score.max()))
-            if o == 0:
+            if score.max() > best[o]:
+                best[o] = float(score.max())
+                i, j = np.unravel_index(int(score.argmax()), score.shape)
+                best_pose[o] = Pose(float(tx[j]), float(ty[i]), float(s))
+            if o == (0, False):
                 r2[number] = score
-    return Search(tx, ty, scales, r2, best)
+    return Search(tx, ty, scales, r2, best, best_pose)
 
 
 def _orient_first(maps: np.ndarray, orientation: tuple[int, bool]) -> np.ndarray:
-    """(8, 8, ...) turned over its first two axes."""
+    """(R, C, ...) turned over its first two axes."""
     turned = np.rot90(maps, orientation[0], axes=(0, 1))
     return turned[:, ::-1] if orientation[1] else turned
 

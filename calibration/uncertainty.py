@@ -7,9 +7,9 @@ observation (Huber 1967; blocks as in Liang and Zeger 1986).
 
 import numpy as np
 
-from .forward import Evidence, Explained, Pose, remove_levels, see
+from .forward import Evidence, Explained, Pose, remove_levels
 
-STEPS = (0.02, 0.02, 0.01, 0.02)  # for the slopes: tx, ty in thermal pixels, ln s, ln fwhm
+STEPS = (0.02, 0.02, 0.01, 0.02, 0.01)  # for the slopes: tx, ty in thermal pixels, ln s, ln fwhm, bend at the edge
 
 
 def number_blocks(clip: np.ndarray, times_ns: np.ndarray | None, seconds: float) -> np.ndarray:
@@ -36,19 +36,26 @@ def sandwich(
     Args:
         evidence, explained, pose, fwhm: the fit.
         blocks: (N,) int, see `number_blocks`.
-        rate: (N, 8, 8) degC/s, how fast the heat changes at each frame; None when no offset was fitted.
+        rate: (N, R, C) degC/s, how fast the heat changes at each frame; None when no offset was fitted.
 
     Returns:
         (4,) float64; infinite where the frames do not settle a parameter.
     """
     slopes = []
-    for number, step in enumerate(STEPS):
+    half = max(evidence.grid) / 2
+    # A lens term in use was fitted too, and s pays for it
+    for number, step in enumerate(STEPS if pose.lens_k else STEPS[:4]):
         ends = []
         for sign in (-1, 1):
-            u = np.zeros(4)
+            u = np.zeros(5)
             u[number] = sign * step
-            moved = Pose(pose.tx + pose.s * u[0], pose.ty + pose.s * u[1], pose.s * float(np.exp(u[2])))
-            seen = see(evidence.zones, evidence.cell_px, moved, fwhm * float(np.exp(u[3])))[0]
+            moved = Pose(
+                pose.tx + pose.s * float(u[0]),
+                pose.ty + pose.s * float(u[1]),
+                pose.s * float(np.exp(u[2])),
+                pose.lens_k + float(u[4]) / half**2,
+            )
+            seen = evidence.see(evidence.optics(moved, fwhm * float(np.exp(u[3]))))
             ends.append(np.einsum("nkij,k->nij", seen, explained.zone_c.astype(np.float32)))
         slopes.append(remove_levels((ends[1] - ends[0]) / (2 * step), evidence, explained.counts))
     if rate is not None:
@@ -73,5 +80,5 @@ def sandwich(
     correction = count / (count - free) if count > free else np.inf
     variance = np.diag(inverse @ blocked.T @ blocked @ inverse) * correction
     scale = np.array([pose.s, pose.s, pose.s, 1.0])
-    offset = variance[4] if rate is not None else 0.0
+    offset = variance[-1] if rate is not None else 0.0
     return np.sqrt(np.array([*variance[:3], offset])) * scale

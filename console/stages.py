@@ -9,7 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import cv2
@@ -22,6 +24,7 @@ Result = dict[str, Any]
 
 TWIN_SECONDS = 30.0  # of a twin's clip when no length is given: by its own clock it would never end
 CLIPS = Path("clips")
+DOUBTED_OVERLAP = 0.3  # of warm region and masks; the right masks have 0.5 and more at the fit
 PAIR_GAP_MS = 50.0  # half the sensor's period: further away another heatmap is nearer
 
 
@@ -250,12 +253,13 @@ def mend_tags(folder: Path, **tags: Any) -> Result:
 
 
 def remove_clips(folders: Sequence[Path]) -> Result:
-    """Take clips from the disk, for good."""
+    """Take clips from the disk, for good; and every mask that was kept, for none says of which clip it is."""
+    from ..calibration.mask_cache import cache_folder, clear_masks
     from ..rig.clip import remove_clip
 
     for folder in folders:
         remove_clip(folder)
-    return {"removed": [str(folder) for folder in folders]}
+    return {"removed": [str(folder) for folder in folders], "masks": clear_masks(cache_folder())}
 
 
 # -------------------------------------------------------------------------------------------------- calibration, data
@@ -271,6 +275,24 @@ class _Evidence:
     clip: np.ndarray  # (N,) which clip each is of
     images: Sequence[Any]  # the image that goes with each
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height), px, of every clip."""
+        return self.clips[0].header.image_size
+
+    def described(self) -> dict[str, Any]:
+        """What `fit_calibration` and `check_calibration` want to know besides heatmaps and masks."""
+        sensors = [clip.header.rig.get("sensor", {}) for clip in self.clips]
+        mounted = {(sensor.get("rotation", 0), sensor.get("mirror", False)) for sensor in sensors}
+        return {
+            "clip": self.clip,
+            "image_times_ns": np.array([image.timestamp_ns for image in self.images], np.int64),
+            "series": self.series,
+            "clips": {clip.header.clip_id: clip.sha256 for clip in self.clips},
+            "synthetic": any(clip.header.synthetic for clip in self.clips),
+            "mounted": mounted.pop() if len(mounted) == 1 else None,
+        }
+
 
 def _gather(clips: Sequence[Path], frames: int) -> _Evidence:
     from ..calibration.frames import choose_frames
@@ -281,6 +303,8 @@ def _gather(clips: Sequence[Path], frames: int) -> _Evidence:
     if len({clip.header.image_size for clip in opened}) > 1:
         found = ", ".join(f"{clip.header.clip_id} {clip.header.image_size}" for clip in opened)
         raise StageError(f"clips of different image sizes cannot be calibrated together: {found}")
+    if twice := [a.folder for n, a in enumerate(opened) if any(a.sha256 == b.sha256 for b in opened[:n])]:
+        raise StageError(f"clip {twice[0]} is given twice; its frames would count double")
     times, heat = [], []  # of every heatmap, clip by clip
     pairs: list[tuple[int, int, int]] = []  # clip, heatmap, image
     for number, clip in enumerate(opened):
@@ -328,50 +352,176 @@ def calibrate(
     masks: str = "maskrcnn",
     weights: Path | None = None,
     frames: int = 200,
+    baseline_cm: float | None = None,
+    distance_m: float | None = None,
+    fast_masks: bool = True,
+    keep_masks: bool = True,
     on_progress: Update = _silent,
 ) -> Result:
-    """Find the person in chosen frames of the clips, fit heat to picture, and write both the fit and a picture of it.
+    """Find the person in chosen frames of the clips, fit heat to picture, and write the fit, a picture and a page.
 
     Args:
         clips: whole clips of one rig.
-        out: calibration.json; the picture goes beside it, as .png.
+        out: calibration.json; picture and page go beside it, as .png and .html, and are there before it.
         masks, weights: see `calibration.masks.open_masks`.
         frames: how many to look for people in.
+        baseline_cm, distance_m: for the page's distance table, see `calibration.distance.DistanceConfig`.
+        fast_masks: see `open_masks`.
+        keep_masks: whether masks are kept in the user's cache folder, so that a second fit is quick.
 
     Raises:
-        ClipError, MaskError, CalibrationError, StageError: see there; clips of different image sizes.
+        ClipError, MaskError, CalibrationError, StageError: see there; clips of different image sizes, or one of them
+            twice; `out` cannot be written.
     """
+    picture, page = out.with_suffix(".png"), out.with_suffix(".html")
+    if out in (picture, page):
+        raise StageError(f"--out {out}: the calibration is JSON, and a picture and a page go beside it; name it .json")
+    _must_be_writable(out)
+    distance = _distance(baseline_cm, distance_m)
+    source = _open_masks(masks, weights, fast_masks, keep_masks)
+    evidence = _gather(clips, frames)
+    people = _find_people(source, evidence, on_progress)
+    from ..calibration.fitting import fit_calibration
+    from ..calibration.geometry import write_calibration
+    from ..calibration.report import draw_report, render_page
+
+    described = evidence.described()
+    fit = fit_calibration(evidence.heatmaps, people, evidence.image_size, masks_name=source.name, **described)
+    if Path(masks).is_dir() and fit.calibration.overlap < DOUBTED_OVERLAP:
+        fit = replace(
+            fit, notes=(*fit.notes, f"masks from a folder go by number: are those in {masks} of these frames?")
+        )
+    pixels = [image.pixels for image in evidence.images]
+    drawn = draw_report(fit, pixels, evidence.heatmaps, people)
+    html = render_page(fit, pixels, evidence.heatmaps, people, _today(), distance)
+    try:
+        write_image(picture, drawn)
+        write_whole(page, html.encode())
+        write_calibration(fit.calibration, out)  # last: where it is, what shows whether to trust it is too
+    except OSError as error:
+        raise StageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
+    written = {"calibration": str(out), "picture": str(picture), "page": str(page)}
+    return _plain({**written, "notes": fit.notes, **fit.calibration.to_json()})
+
+
+def check_calibration(
+    calibration: Path,
+    clips: Sequence[Path],
+    out: Path | None = None,
+    masks: str = "maskrcnn",
+    weights: Path | None = None,
+    frames: int = 200,
+    baseline_cm: float | None = None,
+    distance_m: float | None = None,
+    fast_masks: bool = True,
+    keep_masks: bool = True,
+    on_progress: Update = _silent,
+) -> Result:
+    """Hold an old calibration against new clips; writes nothing but a page, where one is asked for.
+
+    Args:
+        calibration: calibration.json.
+        clips: of the same rig, today.
+        out: the page, a name ending in .html.
+        masks, weights, frames, baseline_cm, distance_m, fast_masks, keep_masks: as for `calibrate`.
+
+    Raises:
+        ClipError, MaskError, CalibrationError, StageError: see there.
+    """
+    from ..calibration.geometry import read_calibration
+
+    if out is not None:
+        if out.suffix != ".html":
+            raise StageError(f"--out {out}: a check writes a page and no calibration; name it .html, or leave it away")
+        _must_be_writable(out)
+    distance = _distance(baseline_cm, distance_m)
+    known = read_calibration(calibration)
+    source = _open_masks(masks, weights, fast_masks, keep_masks)
+    evidence = _gather(clips, frames)
+    from ..calibration.check import check_calibration as hold_against
+    from ..calibration.check import refuse_other_rigs
+    from ..calibration.report import render_page
+
+    described = evidence.described()
+    refuse_other_rigs(known, evidence.image_size, described["synthetic"], f"clip {next(iter(described['clips']))}")
+    people = _find_people(source, evidence, on_progress)
+    check = hold_against(known, evidence.heatmaps, people, evidence.image_size, masks_name=source.name, **described)
+    if out is not None:
+        pixels = [image.pixels for image in evidence.images]
+        html = render_page(check.fit, pixels, evidence.heatmaps, people, _today(), distance, check)
+        try:
+            write_whole(out, html.encode())
+        except OSError as error:
+            raise StageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
+    found = check.fit.calibration
+    return _plain(
+        {
+            "verdict": check.verdict,
+            "advice": check.advice,
+            "notes": (*check.notes, *check.fit.notes),
+            "calibration": str(calibration),
+            "page": None if out is None else str(out),
+            "r2": check.r2,
+            "overlap": check.overlap,
+            "best": {name: getattr(found, name) for name in ("tx", "ty", "s", "offset_ms")},
+            "best_r2": check.best_r2,
+            "best_overlap": check.best_overlap,
+            "moved": check.moved,
+            "sds": check.sds,
+            "frames": found.frames,
+            "clips": found.clips,
+            "synthetic": found.synthetic,
+        }
+    )
+
+
+def _open_masks(masks: str, weights: Path | None, fast: bool, keep: bool) -> Any:
+    """The `MaskSource`, opened before the clips are: what is wrong with it shows at once."""
     if masks in ("maskrcnn", "small"):
         needs_torch()
-    from ..calibration.fit import fit_calibration
-    from ..calibration.geometry import write_calibration
+    from ..calibration.mask_cache import cache_folder
     from ..calibration.masks import open_masks
-    from ..calibration.report import draw_report
 
-    source = open_masks(masks, weights)
-    evidence = _gather(clips, frames)
+    return open_masks(masks, weights, fast=fast, cache=cache_folder() if keep else None)
+
+
+def _find_people(source: Any, evidence: _Evidence, on_progress: Update) -> np.ndarray:
+    """(N, H, W) masks of the chosen frames."""
     people: list[np.ndarray] = []
     for mask in source.masks(image.pixels for image in evidence.images):
         people.append(mask)
         on_progress(len(people), len(evidence.images))
-    headers = [clip.header for clip in evidence.clips]
-    fit = fit_calibration(
-        evidence.heatmaps,
-        np.stack(people),
-        headers[0].image_size,
-        clip=evidence.clip,
-        image_times_ns=np.array([image.timestamp_ns for image in evidence.images], np.int64),
-        series=evidence.series,
-        masks_name=source.name,
-        clips={clip.header.clip_id: clip.sha256 for clip in evidence.clips},
-        synthetic=any(header.synthetic for header in headers),
-    )
-    picture = out.with_suffix(".png")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    pixels = [image.pixels for image in evidence.images]
-    write_image(picture, draw_report(fit, pixels, evidence.heatmaps, np.stack(people)))
-    write_calibration(fit.calibration, out)
-    return _plain({"calibration": str(out), "picture": str(picture), **fit.calibration.to_json()})
+    return np.stack(people)
+
+
+def _distance(baseline_cm: float | None, distance_m: float | None) -> Any:
+    """The `DistanceConfig` of what was given; the rest as it has it."""
+    from ..calibration.distance import DistanceConfig
+
+    given = {"baseline_cm": baseline_cm, "distance_m": distance_m}
+    return DistanceConfig(**{name: value for name, value in given.items() if value is not None})
+
+
+def _must_be_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before minutes of work go into it.
+
+    Raises:
+        StageError: its folder is missing or cannot be written, or a folder has its name.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise StageError(f"--out {path}: there is no folder {folder}; make it, or choose another")
+    if path.is_dir():
+        raise StageError(f"--out {path} is a folder; give the name of a file")
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StageError(f"--out {path}: {folder} cannot be written ({error.strerror}); choose another") from error
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def build_dataset(

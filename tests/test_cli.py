@@ -1,5 +1,6 @@
 """The commands as a user meets them: real files, exact lines, exit codes."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -217,6 +218,153 @@ def test_calibrate_fits_the_twin_and_draws_it(run: Run, rig: Path, tmp_path: Pat
     assert np.hypot(result["tx"] - truth["tx"], result["ty"] - truth["ty"]) < 0.15 * truth["s"]
     assert result["synthetic"] is True
     assert cv2.imread(result["picture"]).shape[0] > 200
+    assert {path.name for path in tmp_path.iterdir()} == {"c.json", "c.png", "c.html"}
+    page = (tmp_path / "c.html").read_text()
+    assert hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest() in page
+    assert "Made by the rig&#39;s digital twin" in page or "Made by the rig's digital twin" in page
+    assert result["verdict"] in page
+    assert result["clips"]["two"] in page
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--out", "nowhere/c.json"), ("nowhere", "make it")),
+        (("--out", "taken"), ("taken is a folder",)),
+        (("--out", "/proc/c.json"), ("/proc cannot be written",)),
+        (("--out", "c.html"), ("c.html", "name it .json")),
+        (("--out", "c.json", "--frames", 0), ("--frames",)),
+        (("--out", "c.json", "--frames", 20), ("masks",)),
+        (("--out", "c.json", "--masks", "black"), ("nobody in any of",)),
+        (("--out", "c.json", "--baseline-cm", -1), ("--baseline-cm is -1",)),
+        (("--out", "c.json", "--distance-m", 0), ("--distance-m is 0",)),
+        (("--out", "c.json", "--check", "none.json"), ("name it .html",)),
+        (("--out", "c.html", "--check", "none.json"), ("none.json", "no such file")),
+    ],
+)
+def test_what_cannot_be_calibrated_is_one_line_and_nothing_is_written(
+    run: Run, rig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple, parts: tuple
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    blacken(rig / "masks", tmp_path / "black")
+    before = set(tmp_path.rglob("*"))
+    given = {"--masks": rig / "masks", "--frames": 120, **dict(zip(options[::2], options[1::2], strict=True))}
+    flat = [part for option in given.items() for part in option]
+
+    says(run("calibrate", rig / "clips/one", rig / "clips/two", *flat), *parts)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def blacken(masks: Path, out: Path) -> None:
+    """As many masks, with nobody in them."""
+    out.mkdir()
+    for path in masks.glob("*.png"):
+        cv2.imwrite(str(out / path.name), np.zeros((360, 640), np.uint8))
+
+
+def test_an_empty_room_is_refused_and_leaves_nothing(run: Run, tmp_path: Path):
+    stages.capture("empty", "red", "bright", "TEST", 0, 6, "twin", tmp_path / "clips")
+    draw_true_masks([tmp_path / "clips/empty"], tmp_path / "masks", 40)
+    before = set(tmp_path.rglob("*"))
+
+    clip, masks = tmp_path / "clips/empty", tmp_path / "masks"
+    says(run("calibrate", clip, "--masks", masks, "--frames", 40, "--out", tmp_path / "c.json"), "nobody")
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_clips_of_two_sizes_and_a_clip_given_twice_are_refused(run: Run, rig: Path, tmp_path: Path):
+    shutil.copytree(rig / "clips/two", tmp_path / "two")
+    common = ("--masks", rig / "masks", "--frames", 120, "--out", tmp_path / "c.json")
+
+    says(run("calibrate", rig / "clips/two", tmp_path / "two", *common), "two is given twice")
+    header = json.loads((tmp_path / "two/clip.json").read_text())
+    (tmp_path / "two/clip.json").write_text(json.dumps({**header, "image_size": [320, 240]}))
+    says(run("calibrate", rig / "clips/one", tmp_path / "two", *common), "(640, 360)", "(320, 240)")
+    assert {path.name for path in tmp_path.iterdir()} == {"two"}
+
+
+def test_masks_of_other_frames_warn_and_the_folder_is_doubted(run: Run, rig: Path, tmp_path: Path):
+    """As many as there should be, in another order: nothing but the fit can tell."""
+    shutil.copytree(rig / "masks", tmp_path / "masks")
+    names = sorted(path.name for path in (rig / "masks").iterdir())
+    for name, other in zip(names, names[47:] + names[:47], strict=True):
+        shutil.copy(rig / "masks" / other, tmp_path / "masks" / name)
+    code, out, _ = run(
+        "calibrate", rig / "clips/one", rig / "clips/two",
+        "--masks", tmp_path / "masks", "--frames", 120, "--out", tmp_path / "c.json",
+    )  # fmt: skip
+
+    assert code == 0
+    assert out.startswith("WARN  ")
+    assert "masks from a folder go by number" in out
+    assert "masks from a folder go by number" in (tmp_path / "c.html").read_text().lower()
+
+
+@pytest.mark.parametrize("broken", [".html", ".json"])
+def test_a_calibration_is_never_there_without_its_page(
+    run: Run, rig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+):
+    """The disk is full at one of the files."""
+
+    def write(path: Path, content: bytes) -> None:
+        if path.suffix == broken:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(stages, "write_whole", write)
+    monkeypatch.setattr("lrt.calibration.geometry.write_whole", write)
+    common = ("--masks", rig / "masks", "--frames", 120, "--out", tmp_path / "c.json")
+
+    says(run("calibrate", rig / "clips/one", rig / "clips/two", *common), "c.json", "No space left on device")
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_check_says_what_it_cannot_tell_and_writes_a_page_where_asked(run: Run, rig: Path, tmp_path: Path):
+    """Eight seconds a clip are too few for a standard deviation; and these clips are the calibration's own."""
+    (tmp_path / "here").mkdir()
+    common = ("--check", rig / "calibration.json", "--masks", rig / "masks", "--frames", 120)
+    before = (rig / "calibration.json").read_bytes()
+    code, out, err = run("calibrate", rig / "clips/one", rig / "clips/two", *common)
+
+    assert (code, err) == (1, "")
+    assert out.startswith("UNSURE  ")
+    assert "made with clips one, two: agreement there says nothing about later" in out
+    assert not list((tmp_path / "here").iterdir())
+    page = tmp_path / "here/check.html"
+    code, out, _ = run("calibrate", rig / "clips/one", rig / "clips/two", *common, "--out", page, "--json")
+    assert code == 1
+    assert json.loads(out)["moved"].keys() >= {"tx", "ty", "s"}
+    assert json.loads(out)["r2"] > 0.5
+    assert list((tmp_path / "here").iterdir()) == [page]
+    assert "Does the calibration still hold?" in page.read_text()
+    assert (rig / "calibration.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("HOLDS", 0), ("MOVED", 1), ("UNSURE", 1)])
+def test_check_tells_a_script_by_its_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch, verdict: str, code: int):
+    result = {
+        "verdict": verdict, "advice": "do this", "notes": ["mind that"], "page": None, "moved": {"tx": 1.0},
+        "sds": {"tx": 0.5}, "r2": 0.8, "best_r2": 0.81, "overlap": 0.6, "best_overlap": 0.61,
+    }  # fmt: skip
+    monkeypatch.setattr(stages, "check_calibration", lambda *_, **__: result)
+
+    assert run("calibrate", "clips/later", "--check", "calibration.json") == (
+        code,
+        f"{verdict}  do this\nmoved: tx +1.0 px (0.5 sd)\n"
+        "heat explained at its pose 0.80 (best 0.81), overlap 0.60 (best 0.61)\nmind that\n",
+        "",
+    )
+
+
+def test_a_check_with_another_rigs_calibration_is_one_line(run: Run, rig: Path, tmp_path: Path):
+    saved = json.loads((rig / "calibration.json").read_text())
+    for changed, part in (
+        ({"image_size": [320, 180]}, "clip one: its images are 640x360"),
+        ({"synthetic": False}, "twin's"),
+    ):
+        (tmp_path / "c.json").write_text(json.dumps(saved | changed))
+        says(run("calibrate", rig / "clips/one", "--check", tmp_path / "c.json", "--masks", rig / "masks"), part)
 
 
 def test_masks_that_are_not_there_are_one_line(run: Run, rig: Path, tmp_path: Path):

@@ -74,7 +74,7 @@ def test_help_loads_neither_torch_nor_numpy():
         "lrt.rig.recorder",
         "lrt.rig.clip",
         "lrt.rig.twin.rig",
-        "lrt.calibration.fit",
+        "lrt.calibration.fitting",
         "lrt.dataset.build",
         "lrt.console.stages",
     ],

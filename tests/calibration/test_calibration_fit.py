@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lrt.calibration.authors import authors_score_fit
-from lrt.calibration.fit import Fit, fit_calibration
+from lrt.calibration.fitting import Fit, fit_calibration
 from lrt.calibration.forward import Evidence, Pose, explain, guess_pose, see
 from lrt.calibration.frames import choose_frames
 from lrt.calibration.geometry import CalibrationError

@@ -11,8 +11,10 @@ from lrt.calibration.geometry import (
     Calibration,
     CalibrationError,
     area_weights,
+    bend,
     find_view,
     read_calibration,
+    unbend,
     write_calibration,
 )
 
@@ -119,3 +121,63 @@ def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
 def test_images_of_another_size_are_refused(calibration: Calibration) -> None:
     with pytest.raises(CalibrationError, match="clip kitchen-02: its images are 640x480"):
         calibration.check_image_size((640, 480), "clip kitchen-02")
+
+
+# ------------------------------------------------------------------------------------------------- other grids, lenses
+
+
+def test_a_file_from_before_grids_and_lenses_is_read_as_8x8_without(calibration: Calibration, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    write_calibration(calibration, path)
+    saved = json.loads(path.read_text())
+    for name in ("grid", "lens_k", "objective", "systematic"):
+        del saved[name]
+    path.write_text(json.dumps({**saved, "schema": "1.0.0"}))
+    old = read_calibration(path)
+    assert (old.grid, old.lens_k, old.objective) == ((8, 8), 0.0, "forward")
+    assert replace(old, schema=calibration.schema) == calibration
+
+
+def test_a_grid_and_a_lens_term_survive_the_file(calibration: Calibration, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    other = replace(calibration, grid=(24, 32), lens_k=0.0004, systematic=(0.5, 4.0, 0.25))
+    write_calibration(other, path)
+    assert read_calibration(path) == other
+
+
+@pytest.mark.parametrize("lens_k", [0.0, 0.0057, 0.02, -0.004])
+def test_unbending_undoes_bending(lens_k: float) -> None:
+    u = np.linspace(-4.5, 4.5, 37)
+    np.testing.assert_allclose(unbend(bend(u, lens_k), lens_k), u, atol=1e-6)
+
+
+def test_beyond_the_fold_of_a_barrel_the_fold_is_all_there_is() -> None:
+    assert unbend(np.array([100.0]), -0.02) == pytest.approx(np.sqrt(1 / 0.06))
+
+
+def test_a_field_is_as_wide_as_its_columns_and_a_lens_widens_it(calibration: Calibration) -> None:
+    left, top, right, bottom = replace(calibration, grid=(6, 10)).field()
+    assert (right - left, bottom - top) == (10 * calibration.s, 6 * calibration.s)
+    wider = replace(calibration, lens_k=0.0057).field()
+    assert wider[2] - wider[0] == pytest.approx(8 * calibration.s * (1 + 0.0057 * 16))
+
+
+@pytest.mark.parametrize("grid", [(16, 12), (24, 32)])
+@pytest.mark.parametrize("lens_k", [0.0, 0.0057])
+def test_a_warm_thermal_pixel_comes_out_where_the_calibration_puts_it(
+    calibration: Calibration, grid: tuple[int, int], lens_k: float
+) -> None:
+    """On any grid, with a lens or without: the centre of heat in the view is the pixel's own place in the image."""
+    k = lens_k * (4 / (max(grid) / 2)) ** 2  # the same bend at the edge
+    moved = replace(calibration, grid=grid, s=480 / max(grid), lens_k=k)
+    view = find_view(moved, (40, 64))
+    heatmap = np.zeros(grid, np.float32)
+    row, column = grid[0] // 2 + 1, grid[1] // 2 - 3
+    heatmap[row, column] = 1
+    seen = view.sample_heatmap(heatmap)
+    assert seen.shape == (40, 64)
+    x = view.x + view.cell * (seen.sum(axis=0) @ (np.arange(64) + 0.5)) / seen.sum()
+    y = view.y + view.cell * (seen.sum(axis=1) @ (np.arange(40) + 0.5)) / seen.sum()
+    u, v = column - (grid[1] - 1) / 2, row - (grid[0] - 1) / 2
+    assert x == pytest.approx(moved.tx + moved.s * bend(u, k), abs=0.03 * moved.s)
+    assert y == pytest.approx(moved.ty + moved.s * bend(v, k), abs=0.03 * moved.s)

@@ -34,7 +34,7 @@ def recover_clip(folder: Path) -> ClipReport:
     if target != folder and target.exists():
         raise ClipError(f"clip {target.name} is in {target.parent} already; move one of the two away")
     if not log.is_file():
-        raise ClipError(f"clip {target.name}: {LOG_NAME} is missing, so nothing can be recovered; `lrt clips remove {folder}`")
+        raise ClipError(f"clip {target.name}: {LOG_NAME} is missing, so nothing can be recovered; `lrt clips remove`")
     try:
         if is_being_written(log):
             raise ClipError(f"clip {target.name} is being recorded at this moment; stop the recording first")
@@ -44,7 +44,7 @@ def recover_clip(folder: Path) -> ClipReport:
             raise ClipError(f"clip {folder.name} is whole; there is nothing to recover")
         if not index.entries:
             raise ClipError(
-                f"clip {folder.name}: not one second of it was whole, so nothing can be recovered; `lrt clips remove {folder}`"
+                f"clip {folder.name}: not one second of it was whole, so nothing can be recovered; `lrt clips remove`"
             )
         mended.unlink(missing_ok=True)  # of an attempt that was itself cut
         counts = count_entries(index.entries)

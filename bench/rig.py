@@ -186,9 +186,10 @@ def measure(real_seconds: float) -> dict[str, Any]:
         "rss_mb": live["rss_mb"],
         "torch_imported": live["torch_imported"],
         "frames_lost": live["images_lost"] + live["heatmaps_lost"],
-        "frames_dropped": live["dropped"],
-        "images": live["images"],
-        "heatmaps": live["heatmaps"],
+        **{name: live[name] for name in ("images", "heatmaps", "images_lost", "heatmaps_lost", "dropped")},
+        "longest_stall_ms": live["longest_stall_ms"],  # 133 ms and a camera's driver has let an image go
+        "nice": live["nice"],
+        "load_average": live["load_average"],  # of the machine over 15 minutes: ours alone is 0.1
         "memory_hours": HOURS,
         "memory_growth_mb_per_hour": growth,
     }

@@ -15,6 +15,8 @@ from .timing.pairing import pair_nearest
 from .timing.stamps import fit_stamps
 
 _PAIR_GAP_NS = 50_000_000  # a heatmap with no image nearer than half its own period has no pair
+_END_FRAMES = 2  # a stream that stops longer before the recording's end has lost something
+_UNDER_WAY_NS = 500_000_000  # or may still be on its way, where the recording is ended by hand
 _GAPS = {Heatmap: ("thermal-gap", "heatmaps missed"), Jpeg: ("image-gap", "images missing")}
 
 
@@ -97,6 +99,7 @@ class Recorder:
         self._split_bytes = settings.split_bytes
         self._folders: list[Path] = [self._writer.folder]
         self._last: dict[type, int] = {}  # the last sequence number of heatmaps and of images
+        self._stamps_ns: dict[type, int] = {}  # and their stamps
         self._bounds: list[tuple[int, int, int]] = []  # of the clip at hand: sequence, earliest, latest of its heatmaps
         self._image_ns: list[int] = []
         self._pair_errors: list[np.ndarray] = []  # of the clips before, ms
@@ -126,6 +129,30 @@ class Recorder:
                 self.images += 1
         if self._writer.size_bytes >= self._split_bytes:
             self._split()
+
+    def sync(self) -> None:
+        """Have the disk hold everything written so far.
+
+        Raises:
+            ClipError: the disk is full or gone.
+        """
+        self._writer.sync()
+
+    def note_ends(self, frame_ns: dict[type, int]) -> None:
+        """Say of each stream whether its end is missing: no later frame will show the gap.
+
+        Args:
+            frame_ns: from one heatmap, and from one image, to the next.
+        """
+        now_ns = self._clock.now_ns()
+        due = self.until_ns is not None and now_ns > self.until_ns  # then what was late has come
+        end_ns = self.until_ns if self.until_ns is not None and due else now_ns
+        for kind, (gap, what) in _GAPS.items():
+            since_ns = end_ns - self._stamps_ns.get(kind, self.start_ns)
+            missing = round(since_ns / frame_ns[kind]) - 1
+            if missing > _END_FRAMES and (due or since_ns > _UNDER_WAY_NS):
+                self.missed[kind] += missing
+                self.say(gap, f"{missing} {what} at the end.")
 
     def say(self, kind: str, detail: str) -> None:
         """Write an event of this moment."""
@@ -193,7 +220,10 @@ class Recorder:
 
     def _note_gap(self, record: Heatmap | Jpeg) -> None:
         last = self._last.get(type(record))
-        self._last[type(record)] = record.sequence
+        if last is not None and record.sequence < last:  # late: it was counted as missing
+            self.missed[type(record)] -= 1
+            return
+        self._last[type(record)], self._stamps_ns[type(record)] = record.sequence, record.timestamp_ns
         if last is not None and record.sequence - last > 1:
             missing = record.sequence - last - 1
             self.missed[type(record)] += missing

@@ -138,6 +138,7 @@ class Station:
             self._note_time()
             for record in kept:
                 self._write(record)
+            self._sync()  # until the first second is over, a power cut would else cost the time before the button too
 
     def stop(self, ended: str = "stopped", clip_id: str | None = None) -> Recording:
         """End the recording, with all that has been taken until now.
@@ -273,6 +274,14 @@ class Station:
         except ClipError as error:
             self._fail(error)
 
+    def _sync(self) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.sync()
+        except ClipError as error:
+            self._fail(error)
+
     def _say(self, kind: str, detail: str) -> None:
         self._write(Event(self._clock.now_ns(), kind, detail))
 
@@ -320,6 +329,7 @@ class Station:
             return
         self._note_time()
         try:
+            recorder.note_ends({Heatmap: self.rig.thermal.frame_ns, Jpeg: self.rig.camera.frame_ns})
             if error is not None and not (recorder.heatmaps or recorder.images):
                 recorder.leave(error)  # nothing came: nothing stays
                 self.outcome = error

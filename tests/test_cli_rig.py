@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -199,7 +200,7 @@ def test_a_sensor_that_is_pulled_turns_the_rig_red_and_back(run: Run, place: Pat
         assert seen == ["well", "lost", "well"]
         daemon.terminate()
         _, err = daemon.communicate(timeout=20)
-    assert "AMG8833 at 0x69 of the I2C bus has not answered for 3 s" in err
+    assert re.search(r"AMG8833 at 0x69 of the I2C bus (has not answered for 3 s|does not answer)", err)
 
 
 # ---------------------------------------------------------------------------------------------------------- sync-check

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .header import FINISHED, HEADER_NAME, LOG_NAME, RECORDING, RECOVERED, ClipError, ClipHeader
+from .header import FINISHED, HEADER_NAME, LOG_NAME, RECORDING, RECOVERED, ClipError, ClipHeader, is_as_written
 from .log import EVENTS, RGB, THERMAL, Entry, decode_heatmap, is_being_written, read_data, read_index
 from .read import count_entries
 
@@ -90,6 +90,8 @@ def verify_clip(folder: Path) -> ClipReport:
         raise ClipError(f"clip {folder.name}: {LOG_NAME} is missing; restore a copy")
     index = read_index(log)
     problems = []
+    if not is_as_written(folder):
+        problems.append(f"{HEADER_NAME} was damaged, or changed by hand; `lrt clips tag` mends tags.")
     if header.state not in (FINISHED, RECOVERED) and is_being_written(log):
         problems.append("It is being recorded at this moment.")
     elif header.state not in (FINISHED, RECOVERED):

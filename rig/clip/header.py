@@ -1,5 +1,6 @@
 """clip.json: what a clip is and how it came about."""
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
@@ -26,6 +27,22 @@ def check_clip_id(clip_id: str) -> None:
     """
     if not _CLIP_ID.fullmatch(clip_id):
         raise ClipError(f"clip id '{clip_id}': use 1 to 64 letters, digits, - and _, a letter or digit first")
+
+
+def is_as_written(folder: Path) -> bool:
+    """Whether clip.json is what lrt wrote there, by its check sum; one without, of an earlier version, is taken to be.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    found = json.loads((folder / HEADER_NAME).read_bytes())
+    told = found.pop("checksum", None)
+    return told is None or told == _sum_up(found)
+
+
+def _sum_up(fields: dict[str, Any]) -> str:
+    """SHA-256 of a header's fields, hexadecimal."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,8 +92,10 @@ class ClipHeader:
             raise ClipError(f"clip {self.clip_id}: a recording needs the number of a consent form (--consent)")
 
     def write(self, folder: Path) -> None:
-        """Write clip.json, whole."""
-        write_whole(folder / HEADER_NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        """Write clip.json, whole, with a check sum over all that stands in it."""
+        fields = asdict(self)
+        content = json.dumps({**fields, "checksum": _sum_up(fields)}, indent=2) + "\n"
+        write_whole(folder / HEADER_NAME, content.encode())
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -15,13 +15,13 @@ from typing import Self
 from ... import LrtError
 from ..jpeg import compress
 from ..records import Event, Heatmap, Image, Jpeg
-from ..timing.clock import SECOND_NS, Clock
+from ..timing.clock import Clock
 from ..timing.wall import read_clocks
 from .compressed import encode_message
 from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader
 from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap
 
-_SYNC_NS = SECOND_NS  # of recording that a power cut may cost
+_SYNC_NS = 800_000_000  # a power cut then costs a second: the devices' delay and the writer's own period are in it
 
 
 class ClipWriter:

@@ -81,7 +81,8 @@ class AMG8833(Device):
                     device.write(command)
             clock.sleep_until(clock.now_ns() + 2 * self.frame_ns)
             self._read_ns: deque[int] = deque(maxlen=_TIMED_READS)
-            self._block, _, self._old_ns = self._read_pixels()
+            # its start: a first read that met the sensor's update is torn, and the new frame was made within it
+            self._block, self._old_ns, _ = self._read_pixels()
         except (OSError, ValueError) as error:  # the driver's probe raises ValueError
             self.close()
             raise RigError(

@@ -1,5 +1,6 @@
 """Recording, from a bus of registers and a camera to a clip on disk."""
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -166,6 +167,34 @@ def test_a_recording_in_which_nothing_came_leaves_nothing(tmp_path, header, rig,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_camera_that_falls_silent_just_before_the_end_is_mentioned(tmp_path, header, rig):
+    """No later frame shows the gap, and the driver has not given up yet."""
+    done = record(
+        rig(lost=range(270, 10_000), record=RecordSettings(reserve_mb=0)), tmp_path, header, 10, threading.Event()
+    )
+    said = [event.detail for event in open_clip(tmp_path / "walk-01").events() if event.kind == "image-gap"]
+    assert said == ["30 images missing at the end."]
+    assert (done.images, done.lost_images) == (270, 30)
+
+
+def test_a_recording_that_is_stopped_by_hand_misses_nothing_that_is_under_way(tmp_path, header, rig):
+    at_work = Station(rig())
+    at_work.start(tmp_path, header)
+    at_work.run(threading.Event(), 2.07)
+    done = at_work.stop()
+    assert (done.lost_images, done.missed) == (0, 0)
+    assert not [event for event in open_clip(tmp_path / "walk-01").events() if event.kind.endswith("gap")]
+
+
+def test_what_was_kept_from_before_the_button_is_on_the_disk_at_once(tmp_path, header, rig):
+    at_work = Station(rig(), preroll_s=3.0)
+    at_work.run(threading.Event(), 5)
+    at_work.start(tmp_path, header)
+    shutil.copytree(tmp_path / "walk-01.partial", tmp_path / "cut/walk-01.partial")  # as a power cut leaves it
+    at_work.stop()
+    assert recover_clip(tmp_path / "cut/walk-01.partial").heatmaps >= 28
+
+
 def test_a_stuck_bus_ends_it_after_the_patience_and_the_camera_goes_on_until_then(tmp_path, header):
     """SDA held low: every transfer times out after a second, as Linux's adapters do."""
     twin = RigSettings(
@@ -238,7 +267,7 @@ def test_a_full_disk_ends_it_and_leaves_what_can_be_recovered(tmp_path, header, 
 
     def fill(_descriptor):
         calls.append(1)
-        if len(calls) > 4:
+        if len(calls) > 6:  # one at the start, and one every 0.8 s
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(log, "_sync_data", fill)

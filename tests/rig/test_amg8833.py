@@ -55,6 +55,21 @@ def test_the_bounds_of_a_stamp_hold_the_moment_the_frame_was_made(clock, bus):
         assert heatmap.latest_ns - heatmap.earliest_ns < 25_000_000
 
 
+def test_the_bounds_hold_from_the_first_frame_on_at_whatever_phase_it_is_opened(make_clock, make_bus):
+    """The read at opening may itself be torn: then the first frame was made within it."""
+    for phase_ms in range(100):
+        clock = make_clock(1_000_000_000)
+        bus = make_bus(clock)
+        bus.start_ns -= phase_ms * 1_000_000
+        with AMG8833(clock, bus) as sensor:
+            heatmap, *_ = watch(clock, sensor, 0.3)
+        made_ns = next(
+            made for made, frame in zip(bus.made_ns, bus.frames, strict=True)
+            if np.array_equal(frame, heatmap.raw.ravel())
+        )  # fmt: skip
+        assert heatmap.earliest_ns - 100_000 <= made_ns <= heatmap.latest_ns + 100_000, phase_ms
+
+
 def test_a_poll_without_a_new_frame_is_one_transaction(clock, bus):
     with AMG8833(clock, bus) as sensor:
         while not sensor.poll():

@@ -81,10 +81,7 @@ class Twin:
             occupant_seed=_seed(name),
             script=script,
         )
-        scene = Scene(settings)
-        scene.look(0.0)  # what it draws once and keeps takes a second: not at a frame's expense
-        scene.heat(0.0)
-        self.scene = scene
+        self.scene = _draw_ahead(Scene(settings))
         self.i2c.show(self.scene)
         self.camera.show(self.scene)
 
@@ -144,6 +141,8 @@ def open_twin(
             script=script,
         )
     )
+    if clock is not None:
+        _draw_ahead(scene)
     clock = clock or VirtualClock()
     faults = faults or Faults()
     sensor = SensorSettings(seed=seed ^ rig_seed, address=address, drift_ppm=float(rng.normal(0, 80)))
@@ -155,6 +154,13 @@ def open_twin(
         scene,
         clock.now_ns(),
     )
+
+
+def _draw_ahead(scene: Scene) -> Scene:
+    """The scene, with what it draws once and keeps: by the system's clock that second would cost frames."""
+    scene.look(0.0)
+    scene.heat(0.0)
+    return scene
 
 
 def _seed(name: str) -> int:

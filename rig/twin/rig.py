@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..timing.clock import SECOND_NS, Clock, VirtualClock
+from ..timing.clock import SECOND_NS, Clock, SystemClock, VirtualClock
 from .camera import CameraSettings, TwinCamera
 from .faults import Faults
 from .scene import Scene, SceneSettings
@@ -141,7 +141,7 @@ def open_twin(
             script=script,
         )
     )
-    if clock is not None:
+    if isinstance(clock, SystemClock):
         _draw_ahead(scene)
     clock = clock or VirtualClock()
     faults = faults or Faults()

@@ -431,11 +431,11 @@ def _spread(sd: float | None) -> str:
 @click.option("--max-gap-ms", default=50.0, show_default=True, help="Furthest that heat and picture may be apart.")
 def build_dataset(clip: tuple[Path, ...], calibration: Path, out: Path, **options: Any) -> Result:
     """Cut, pair and tag clips into a dataset: Parquet and a card, split by clip."""
-    from .console import stages
+    from .console import datasets
     from .console.progress import progress_bar
 
     with progress_bar("building", "clips") as update:
-        result = stages.build_dataset(clip, calibration, out, on_progress=update, **options)
+        result = datasets.build_dataset(clip, calibration, out, on_progress=update, **options)
     splits = ", ".join(f"{count} {name}" for name, count in result["splits"].items())
     return result, f"{result['dataset']}: {result['pairs']} pairs of {result['clips']} clips ({splits})"
 

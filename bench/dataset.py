@@ -9,7 +9,7 @@ import numpy as np
 
 from lrt.calibration.geometry import Calibration, write_calibration
 from lrt.dataset.build import BuildConfig, build_dataset
-from lrt.dataset.load import load_pairs
+from lrt.dataset.loading import load_pairs
 from lrt.rig.clip import ClipHeader, ClipWriter
 from lrt.rig.records import Heatmap, Image
 from lrt.rig.timing.clock import VirtualClock

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import LrtError
 from ..dataset.tags import CLOTHING, LIGHTING
-from . import stages
+from . import datasets, stages
 from .demo_page import describe, draw_hero
 from .page import Picture, write_page
 from .progress import progress_bar
@@ -78,7 +78,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
     error_px = float(np.hypot(fit["tx"] - truth["tx"], fit["ty"] - truth["ty"]))
 
     with stage("build-dataset", "building the dataset"), progress_bar("building", "clips") as update:
-        built = stages.build_dataset(
+        built = datasets.build_dataset(
             folders,
             out / "calibration.json",
             out / "dataset",
@@ -176,7 +176,7 @@ def _true_geometry(folders: Sequence[Path], seconds: float) -> dict[str, float]:
 
 def _pick_source(out: Path) -> Path:
     """A picture of the training split to lend clothing and light: another colour than the clip's that is drawn."""
-    from ..dataset.load import load_pairs
+    from ..dataset.loading import load_pairs
 
     pairs = load_pairs(out / "dataset", "train")
     members = np.flatnonzero(pairs.clip == pairs.clip_ids.index("green-bright-1"))

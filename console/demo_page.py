@@ -159,7 +159,7 @@ def _draw_frames(out: Path) -> Path:
 
 
 def _draw_dataset(out: Path) -> Path:
-    from ..dataset.load import load_pairs
+    from ..dataset.loading import load_pairs
     from ..dataset.show import draw_contact_sheet
 
     path = out / "dataset.png"
@@ -193,7 +193,7 @@ def draw_hero(out: Path, folder: Path) -> Path:
         The PNG's path.
     """
     from ..calibration.geometry import find_view, read_calibration
-    from ..dataset.load import normalise_heatmap
+    from ..dataset.loading import normalise_heatmap
     from ..model.pictures import paint_heat, sheet
     from ..rig.clip import open_clip
 

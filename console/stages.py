@@ -4,7 +4,6 @@ Each function opens what its stage needs, hands it to the folder that does the w
 JSON can hold. The decisions are made in those folders, not here.
 """
 
-import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -17,23 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .. import LrtError, write_whole
-
-Update = Callable[..., None]  # update(done, total, note="")
-Result = dict[str, Any]
+from .. import write_whole
+from .results import PAIR_GAP_MS, Result, StageError, Update, plain, silent
 
 TWIN_SECONDS = 30.0  # of a twin's clip when no length is given: by its own clock it would never end
 CLIPS = Path("clips")
 DOUBTED_OVERLAP = 0.3  # of warm region and masks; the right masks have 0.5 and more at the fit
-PAIR_GAP_MS = 50.0  # half the sensor's period: further away another heatmap is nearer
-
-
-class StageError(LrtError, ValueError):
-    """What a stage was given does not fit together."""
-
-
-def _silent(done: float, total: float, note: str = "") -> None:
-    """Nobody watches."""
 
 
 # ---------------------------------------------------------------------------------------------------------- recording
@@ -49,7 +37,7 @@ def capture(
     rig: str | None = None,
     out: Path | None = None,
     stop: threading.Event | None = None,
-    on_progress: Update = _silent,
+    on_progress: Update = silent,
 ) -> Result:
     """Record one clip and count what is in it: by the rig daemon where one runs, else with the devices themselves.
 
@@ -90,7 +78,7 @@ def capture(
             stop,
             lambda at: on_progress(at.seconds, seconds or at.seconds, f"{at.heatmaps} heatmaps, {at.images} images"),
         )
-    return _plain({**done.summary(), "recovered": [report.clip_id for report in mended]})
+    return plain({**done.summary(), "recovered": [report.clip_id for report in mended]})
 
 
 def _capture_by_daemon(request: Result, out: Path | None, stop: threading.Event, on_progress: Update) -> Result:
@@ -135,10 +123,10 @@ def check_rig(rig: str | None = None, seconds: float = 10.0, out: Path | None = 
         station.listeners.append(watch.see)
         station.run(threading.Event(), seconds)
         health = watch.judge(out or CLIPS)
-    return _plain({**health.as_dict(), "daemon": False, "synthetic": settings.synthetic})
+    return plain({**health.as_dict(), "daemon": False, "synthetic": settings.synthetic})
 
 
-def sync_check(rig: str | None = None, seconds: float = 30.0, on_progress: Update = _silent) -> Result:
+def sync_check(rig: str | None = None, seconds: float = 30.0, on_progress: Update = silent) -> Result:
     """Measure the time between heat and picture while somebody waves, and write it to the rig file.
 
     Args:
@@ -206,14 +194,14 @@ def list_clips(folder: Path) -> list[Result]:
     """What is known of every clip in the folder, cut ones too."""
     from ..rig import clip
 
-    return [_plain(asdict(summary)) for summary in clip.list_clips(folder)]
+    return [plain(asdict(summary)) for summary in clip.list_clips(folder)]
 
 
 def show_clip(folder: Path) -> Result:
     """The whole of a clip's clip.json, of a cut clip too."""
     from ..rig.clip import ClipHeader
 
-    return _plain(asdict(ClipHeader.read(folder)))
+    return plain(asdict(ClipHeader.read(folder)))
 
 
 def verify_clip(folder: Path) -> Result:
@@ -221,7 +209,7 @@ def verify_clip(folder: Path) -> Result:
     from ..rig import clip
 
     report = clip.verify_clip(folder)
-    return _plain({"clip": str(folder), "whole": not report.problems, **asdict(report)})
+    return plain({"clip": str(folder), "whole": not report.problems, **asdict(report)})
 
 
 def recover_clip(folder: Path) -> Result:
@@ -229,7 +217,7 @@ def recover_clip(folder: Path) -> Result:
     from ..rig import clip
 
     report = clip.recover_clip(folder)
-    return _plain({"clip": report.clip_id, **asdict(report)})
+    return plain({"clip": report.clip_id, **asdict(report)})
 
 
 def mend_tags(folder: Path, **tags: Any) -> Result:
@@ -249,7 +237,7 @@ def mend_tags(folder: Path, **tags: Any) -> Result:
         raise StageError("nothing to mend: give --clothing, --lighting, --occupants or --consent")
     header = replace(ClipHeader.read(folder), **tags)
     check_tags(header.clothing, header.lighting, header.occupants)
-    return _plain({"clip": str(folder), **asdict(mend(folder, getuser(), **tags))})
+    return plain({"clip": str(folder), **asdict(mend(folder, getuser(), **tags))})
 
 
 def remove_clips(folders: Sequence[Path]) -> Result:
@@ -356,7 +344,7 @@ def calibrate(
     distance_m: float | None = None,
     fast_masks: bool = True,
     keep_masks: bool = True,
-    on_progress: Update = _silent,
+    on_progress: Update = silent,
 ) -> Result:
     """Find the person in chosen frames of the clips, fit heat to picture, and write the fit, a picture and a page.
 
@@ -401,7 +389,7 @@ def calibrate(
     except OSError as error:
         raise StageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
     written = {"calibration": str(out), "picture": str(picture), "page": str(page)}
-    return _plain({**written, "notes": fit.notes, **fit.calibration.to_json()})
+    return plain({**written, "notes": fit.notes, **fit.calibration.to_json()})
 
 
 def check_calibration(
@@ -415,7 +403,7 @@ def check_calibration(
     distance_m: float | None = None,
     fast_masks: bool = True,
     keep_masks: bool = True,
-    on_progress: Update = _silent,
+    on_progress: Update = silent,
 ) -> Result:
     """Hold an old calibration against new clips; writes nothing but a page, where one is asked for.
 
@@ -454,7 +442,7 @@ def check_calibration(
         except OSError as error:
             raise StageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
     found = check.fit.calibration
-    return _plain(
+    return plain(
         {
             "verdict": check.verdict,
             "advice": check.advice,
@@ -524,39 +512,6 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def build_dataset(
-    clips: Sequence[Path],
-    calibration: Path,
-    out: Path,
-    test_clips: Sequence[str] = (),
-    test_fraction: float = 0.1,
-    max_gap_ms: float = PAIR_GAP_MS,
-    on_progress: Update = _silent,
-) -> Result:
-    """Build a dataset, and count what is in it and what was left out.
-
-    Raises:
-        DatasetError, CalibrationError, ClipError, TagError: see `dataset.build.build_dataset`.
-    """
-    from ..dataset.build import BuildConfig
-    from ..dataset.build import build_dataset as build
-
-    config = BuildConfig(max_gap_ms=max_gap_ms, test_fraction=test_fraction, test_clips=tuple(test_clips))
-    info = build(clips, calibration, out, config, on_progress=on_progress).info
-    return _plain(
-        {
-            "dataset": str(out),
-            "pairs": info.pairs,
-            "clips": len(info.clips),
-            "splits": info.splits,
-            "left_out": info.left_out,
-            "pair_error_ms_p50": info.pair_errors.p50_ms,
-            "pair_error_ms_p95": info.pair_errors.p95_ms,
-            "synthetic": info.synthetic,
-        }
-    )
-
-
 # -------------------------------------------------------------------------------------------------------------- model
 
 
@@ -577,7 +532,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     stop: threading.Event | None = None,
-    on_progress: Update = _silent,
+    on_progress: Update = silent,
     **overrides: int | None,
 ) -> Result:
     """Train on a dataset's training split, or go on with it.
@@ -590,7 +545,7 @@ def train(
     """
     needs_torch()
     from ..calibration.geometry import read_calibration
-    from ..dataset.load import load_pairs
+    from ..dataset.loading import load_pairs
     from ..model.config import train_config
     from ..model.train import Progress
     from ..model.train import train as train_run
@@ -606,7 +561,7 @@ def train(
         on_progress(at.step, at.steps, f"{at.phase}  {losses}")
 
     done = train_run(pairs, out, config, resume, calibration=calibration, on_progress=tell, stop=stop, device=device)
-    return _plain({**asdict(done), "preset": preset, "model": model, "synthetic": pairs.synthetic})
+    return plain({**asdict(done), "preset": preset, "model": model, "synthetic": pairs.synthetic})
 
 
 def evaluate(
@@ -615,7 +570,7 @@ def evaluate(
     split: str = "train",
     runs: int = 10,
     out: Path | None = None,
-    on_progress: Update = _silent,
+    on_progress: Update = silent,
 ) -> Result:
     """Measure a run on one split of a dataset, as the paper does.
 
@@ -623,15 +578,15 @@ def evaluate(
         RunError, DatasetError: see there.
     """
     needs_torch()
-    from ..dataset.load import load_pairs
+    from ..dataset.loading import load_pairs
     from ..model.evaluate import evaluate as evaluate_run
 
     out = out or run / "evaluation"
     measured = evaluate_run(run, load_pairs(data, split), runs=runs, out=out, on_progress=on_progress)
-    return _plain({**asdict(measured), "split": split, "out": str(out)})
+    return plain({**asdict(measured), "split": split, "out": str(out)})
 
 
-def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: Update = _silent) -> Result:
+def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: Update = silent) -> Result:
     """Draw a picture for every heatmap of a clip, clothed and lit like the source.
 
     The clip's images are not read.
@@ -674,7 +629,7 @@ def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: 
         drawn.append(image)
         on_progress(len(drawn), len(celsius))
     video = write_pictures(drawn, celsius, out)
-    return _plain({"out": str(out), "pictures": len(drawn), "video": str(video), "source": str(source)})
+    return plain({"out": str(out), "pictures": len(drawn), "video": str(video), "source": str(source)})
 
 
 # -------------------------------------------------------------------------------------------------------------- files
@@ -708,18 +663,3 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write (H, W, 3) uint8 RGB as PNG, whole."""
     encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
     write_whole(path, encoded.tobytes())
-
-
-def _plain(value: Any) -> Any:
-    """The value in types that JSON knows: paths as text, arrays as lists, no NaN."""
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -20,7 +20,7 @@ from ..calibration.geometry import GRID, Calibration, View, find_view, read_cali
 from ..rig.clip import ClipHeader, open_clip
 from .card import render_card
 from .info import CALIBRATION_NAME, CARD_NAME, DATA_NAME, ClipInfo, DatasetInfo, PairErrors, read_info, write_info
-from .load import COLDEST_C, WARMEST_C
+from .loading import COLDEST_C, WARMEST_C
 from .place import new_folder
 from .schema import DatasetError, make_schema, store_grids, store_images
 from .splits import choose_test_clips

@@ -7,7 +7,7 @@ import jinja2
 
 from ..calibration.geometry import Calibration
 from .info import DatasetInfo
-from .load import COLDEST_C, WARMEST_C
+from .loading import COLDEST_C, WARMEST_C
 from .schema import list_features
 from .tags import CLOTHING, LIGHTING
 

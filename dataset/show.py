@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .load import COLDEST_C, WARMEST_C, PairSet, normalise_heatmap
+from .loading import COLDEST_C, WARMEST_C, PairSet, normalise_heatmap
 from .tags import CLOTHING, LIGHTING
 
 PAPER = (250, 249, 247)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..dataset.load import normalise_heatmap
+from ..dataset.loading import normalise_heatmap
 
 
 class Batches:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..dataset.load import normalise_heatmap
+from ..dataset.loading import normalise_heatmap
 from .batches import to_network
 from .device import cpu_threads
 from .networks import build_networks

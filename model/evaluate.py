@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, write_whole
-from ..dataset.load import PairSet, normalise_heatmap
+from ..dataset.loading import PairSet, normalise_heatmap
 from .device import pick_device
 from .drawing import Painter
 from .measures import diversity, heat_image_correlation, shuffle_within

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dataset.load import PairSet
+from ..dataset.loading import PairSet
 
 TRIM = 50  # frames left out at each end of a clip, as the authors do: people walk in and out there
 LEAST = 50  # frames that must remain; a shorter clip is used whole

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from .. import LrtError, __version__, write_whole
-from ..dataset.load import PairSet
+from ..dataset.loading import PairSet
 from .config import ConfigError, TrainConfig
 from .layers import count_parameters
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..dataset.load import PairSet
+from ..dataset.loading import PairSet
 from .batches import Batches, to_pixels
 from .config import TrainConfig
 from .phases import GanPhase, InversionPhase, Phase

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from .. import LrtError
-from ..dataset.load import normalise_heatmap
+from ..dataset.loading import normalise_heatmap
 from .device import pick_device
 from .drawing import Painter
 from .pictures import MARGIN, PAPER, enlarge, paint_heat, write_png, write_text

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .. import LrtError
-from ..dataset.load import PairSet
+from ..dataset.loading import PairSet
 from .batches import Batches
 from .config import TrainConfig
 from .device import cpu_threads, pick_device

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lrt.console import stages
+from lrt.console import datasets, stages
 from lrt.rig.twin.rig import scene_of, scene_time_s
 
 Run = Callable[..., tuple[int, str, str]]
@@ -34,7 +34,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stages.export_frames(clips, folder / "frames", 120)
     draw_true_masks(clips, folder / "masks", 120)
     stages.calibrate(clips, folder / "calibration.json", str(folder / "masks"), frames=120)
-    stages.build_dataset(clips, folder / "calibration.json", folder / "dataset", test_clips=["two"])
+    datasets.build_dataset(clips, folder / "calibration.json", folder / "dataset", test_clips=["two"])
     stages.train(folder / "dataset", folder / "run", preset="smoke", gan_steps=3, inversion_steps=2, batch=4)
     return folder
 

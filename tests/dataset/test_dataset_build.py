@@ -16,7 +16,7 @@ from lrt import LrtError
 from lrt.calibration.geometry import Calibration, CalibrationError, find_view, write_calibration
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
 from lrt.dataset.info import read_info
-from lrt.dataset.load import load_pairs
+from lrt.dataset.loading import load_pairs
 from lrt.dataset.schema import DatasetError
 from lrt.dataset.tags import TagError
 from lrt.rig.clip import ClipError, open_clip
@@ -325,7 +325,7 @@ def test_a_setting_without_sense_is_an_error(fields: dict, text: str) -> None:
 
 def test_building_and_loading_need_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys, lrt.dataset.build, lrt.dataset.load, lrt.dataset.show; "
+        "import sys, lrt.dataset.build, lrt.dataset.loading, lrt.dataset.show; "
         "sys.exit(bool({'torch', 'datasets', 'huggingface_hub'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

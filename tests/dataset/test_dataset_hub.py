@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lrt.dataset.build import BuildReport
-from lrt.dataset.load import load_pairs
+from lrt.dataset.loading import load_pairs
 from lrt.dataset.schema import list_features
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lrt.dataset.build import BuildReport
-from lrt.dataset.load import PairSet, load_pairs
+from lrt.dataset.loading import PairSet, load_pairs
 from lrt.dataset.show import PAPER, colour_heat, draw_contact_sheet
 
 

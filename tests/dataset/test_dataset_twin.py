@@ -7,7 +7,7 @@ import pytest
 
 from lrt.calibration.geometry import Calibration, write_calibration
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
-from lrt.dataset.load import load_pairs
+from lrt.dataset.loading import load_pairs
 from lrt.rig.clip import ClipHeader
 from lrt.rig.settings import CameraSettings, RigSettings, SensorSettings, TwinScene, open_rig
 from lrt.rig.station import record

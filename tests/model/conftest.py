@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrt.dataset.load import PairSet
+from lrt.dataset.loading import PairSet
 
 SHIRTS = ((225, 225, 225), (200, 40, 40), (40, 160, 60), (40, 60, 190), (35, 35, 38))
 LIGHTS = (1.0, 0.45)

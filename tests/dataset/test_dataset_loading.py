@@ -9,7 +9,7 @@ import pytest
 
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
 from lrt.dataset.info import read_info
-from lrt.dataset.load import load_pairs, normalise_heatmap, restore_heatmap
+from lrt.dataset.loading import load_pairs, normalise_heatmap, restore_heatmap
 from lrt.dataset.schema import DatasetError
 
 

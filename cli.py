@@ -22,7 +22,33 @@ from .dataset.tags import CLOTHING, LIGHTING
 
 Result = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, int]  # for --json, for a person; the exit code
 FOLDER = click.Path(file_okay=False, path_type=Path)
+BESIDE_CLIPS = ("consents.toml", "vocabulary.toml")  # what lies among clips and is none
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class ClipFolders(click.Path):
+    """Folders of clips; of `clips/*`, the files that lie beside them are passed over."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return None if Path(value).name in BESIDE_CLIPS else super().convert(value, param, ctx)
+
+    @staticmethod
+    def pass_over(ctx: click.Context, param: click.Parameter, value: tuple[Path | None, ...]) -> tuple[Path, ...]:
+        """The clips among what was given."""
+        clips = tuple(clip for clip in value if clip is not None)
+        if not clips:
+            raise click.MissingParameter(ctx=ctx, param=param)
+        return clips
+
+
+CLIP_FOLDERS = click.argument(
+    "clip",
+    type=ClipFolders(file_okay=False, path_type=Path),
+    nargs=-1,
+    required=True,
+    callback=ClipFolders.pass_over,
+)
+SHOWN = 8  # of a longer list
 
 
 RIG = click.option(
@@ -84,6 +110,11 @@ def main() -> None:
     sys.exit(code)
 
 
+def _warn(text: str) -> None:
+    """Say what a user should know and the command goes on without."""
+    click.echo(f"lrt: {text}", err=True)
+
+
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets, so that work ends in order; a second Ctrl-C interrupts it."""
@@ -110,24 +141,26 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 @command("capture", "lrt capture --clip-id kitchen-01 --clothing red --lighting dim --consent P07 --seconds 60")
 @click.option("--clip-id", required=True, metavar="ID", help="Name of the clip: letters, digits, '-' and '_'.")
-@click.option("--clothing", required=True, metavar="COLOUR", help=f"Shirt: {', '.join(CLOTHING)}.")
-@click.option("--lighting", required=True, metavar="LIGHT", help=f"Light of the room: {', '.join(LIGHTING)}.")
-@click.option("--consent", required=True, metavar="ID", help="The consent under which the person is recorded.")
+@click.option("--clothing", required=True, metavar="COLOUR", help=f"Shirt: {', '.join(CLOTHING)}; unknown for now.")
+@click.option("--lighting", required=True, metavar="LIGHT", help=f"Light: {', '.join(LIGHTING)}; unknown for now.")
+@click.option("--consent", required=True, metavar="ID", help="The consent of who is recorded; of several: P07,P08.")
 @click.option("--occupants", default=1, show_default=True, help="People in view during the clip.")
+@click.option("--room", default="", metavar="ROOM", help="Where: datasets can hold out a room.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Anything else worth finding again; repeatable.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, until Ctrl-C.")
 @RIG
 @click.option("--out", type=FOLDER, help="Folder of the clips.  [default: the rig daemon's, or clips]")
-def capture(rig: str | None, seconds: float | None, **tags: Any) -> Result:
+def capture(rig: str | None, seconds: float | None, **tagged: Any) -> Result:
     """Record one clip: heat and picture, on one clock, tagged.
 
     Where `lrt serve` runs, it records, and the clip begins some seconds before the button; else this command opens the
-    devices itself.
+    devices itself. A file vocabulary.toml in the folder of the clips adds colours and lights of your own.
     """
     from .console import stages
     from .console.progress import progress_bar
 
     with stop_on_signal() as stop, progress_bar("recording", "s") as update:
-        result = stages.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, **tags)
+        result = stages.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, say=_warn, **tagged)
     twin = " (made by the twin: no person was there)" if result["synthetic"] else ""
     error_ms = result["pair_error_ms_p95"]
     error = "none" if error_ms is None else f"{error_ms:.1f} ms"
@@ -264,19 +297,45 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{name}", value
 
 
-@command("verify", "lrt clips verify clips/*", clips)
-@click.argument("clip", type=FOLDER, nargs=-1, required=True)
-def clips_verify(clip: tuple[Path, ...]) -> Result:
-    """Check every byte of clips against their checksums, and their times for gaps."""
-    from .console import stages
+@command("verify", "lrt clips verify clips/* --calibration calibration.json", clips)
+@CLIP_FOLDERS
+@click.option("--calibration", type=FILE, help="What they will be cut by: is it good, and for such clips?")
+@click.option(
+    "--scope",
+    default="internal",
+    show_default=True,
+    metavar="internal|share|publish",
+    help="How far their dataset will go: do their consents go so far?",
+)
+def clips_verify(clip: tuple[Path, ...], **options: Any) -> Result:
+    """Check clips: every byte of them, and whether they are fit for a dataset.
 
-    reports = [stages.verify_clip(folder) for folder in clip]
-    broken = [report for report in reports if not report["whole"]]
-    if broken:
-        first = broken[0]
-        raise LrtError(f"{len(broken)} of {len(reports)} clips are not whole; {first['clip']}: {first['problems'][0]}")
-    lines = [f"{report['clip']}: whole" + "".join(f"\n  {text}" for text in report["problems"]) for report in reports]
-    return {"clips": reports}, "\n".join(lines)
+    ok, warn (look at it) or fail (the build leaves it out; exit code 1), and what to do.
+    """
+    from .console.progress import progress_bar
+    from .console.quality import verify_clips
+
+    with progress_bar("verifying", "clips") as update:
+        result = verify_clips(clip, on_progress=update, **options)
+    lines = [line for report in result["clips"] for line in _say_quality(report)]
+    levels = [report["level"] for report in result["clips"]]
+    lines.append(", ".join(f"{levels.count(level)} {level}" for level in _QUALITY_COLOURS))
+    return result, "\n".join(lines), int(result["level"] == "fail")
+
+
+_QUALITY_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def _say_quality(report: dict[str, Any]) -> Iterator[str]:
+    """A clip in one line, then what is to be looked at."""
+    marks = {name: click.style(f"{name:<5}", fg=colour, bold=True) for name, colour in _QUALITY_COLOURS.items()}
+    counts = f"{report['seconds']:>6.1f} s {report['heatmaps']:>6} heatmaps {report['images']:>6} pictures"
+    yield f"{marks[report['level']]} {report['clip_id']:<24} {counts}"
+    for found in report["findings"]:
+        if found["level"] != "ok":
+            noted = f" (the last: {found['noted'].rstrip('.')})" if found["noted"] else ""
+            yield f"{marks[found['level']]}   {found['rule']:<15} {found['says']}{noted}"
+            yield f"{'':<24}-> {found['do']}"
 
 
 @command("recover", "lrt clips recover clips/kitchen-02.partial", clips)
@@ -289,23 +348,67 @@ def clips_recover(clip: Path) -> Result:
     return report, f"{report['clip']}: recovered {report['heatmaps']} heatmaps and {report['images']} images"
 
 
-@command("tag", "lrt clips tag clips/kitchen-01 --clothing blue", clips)
+@command("tag", "lrt clips tag clips/kitchen-01 --clothing blue --room kitchen --tag sofa --tag evening", clips)
 @click.argument("clip", type=FOLDER)
 @click.option("--clothing", metavar="COLOUR", help=f"Shirt: {', '.join(CLOTHING)}.")
 @click.option("--lighting", metavar="LIGHT", help=f"Light of the room: {', '.join(LIGHTING)}.")
 @click.option("--occupants", type=int, help="People in view during the clip.")
-@click.option("--consent", metavar="ID", help="The consent under which the person was recorded.")
-def clips_tag(clip: Path, **tags: Any) -> Result:
+@click.option("--consent", metavar="ID", help="The consent of who was recorded; of several: P07,P08.")
+@click.option("--room", metavar="ROOM", help="Where it was recorded; '' for nowhere known.")
+@click.option(
+    "--tag", multiple=True, metavar="TAG", help="The free tags, instead of those there; repeatable; '': none."
+)
+def clips_tag(clip: Path, tag: tuple[str, ...], **fields: Any) -> Result:
     """Mend a clip's tags; what stood there before is kept in its history."""
-    from .console import stages
+    from .console import people
 
-    header = stages.mend_tags(clip, **tags)
-    shown = ", ".join(f"{name} {header[name]}" for name in ("clothing", "lighting", "occupants", "consent"))
+    header = people.mend_tags(clip, tags=[each for each in tag if each] if tag else None, **fields)
+    for warning in header["warnings"]:
+        _warn(warning)
+    names = ("clothing", "lighting", "occupants", "consent", "room", "tags")
+    shown = ", ".join(f"{name} {_words(header[name])}" for name in names if header[name] not in ("", []))
     return header, f"{header['clip']}: {shown}"
 
 
+def _words(value: Any) -> Any:
+    """A list as words, everything else as it is."""
+    return " ".join(value) if isinstance(value, list) else value
+
+
+@command(
+    "play",
+    "lrt clips play clips/kitchen-01 --out kitchen-01.mp4 --calibration calibration.json\n"
+    "lrt clips play clips/kitchen-01 --out kitchen-01.gif --start 5 --seconds 10",
+    clips,
+)
+@click.argument("clip", type=FOLDER)
+@click.option(
+    "--out",
+    type=FILE,
+    required=True,
+    metavar="FILE.mp4|.avi|.gif",
+    help="The video, a new file: mp4 for video players, avi (every frame whole) for cutting, gif for browsers and "
+    "slides.",
+)
+@click.option("--calibration", type=FILE, help="Show what the sensor sees, and its heat laid over the picture.")
+@click.option(
+    "--start", "start_s", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Begin there, s."
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, to the end.")
+def clips_play(clip: Path, out: Path, **options: Any) -> Result:
+    """Make a video of a clip: picture and heat side by side, at the times they were recorded."""
+    from .console import datasets
+    from .console.progress import progress_bar
+
+    with progress_bar("drawing", "frames") as update:
+        result = datasets.play_clip(clip, out, on_progress=update, **options)
+    width, height = result["size"]
+    twin = " (made by the twin: no person was there)" if result["synthetic"] else ""
+    return result, f"{result['video']}: {result['seconds']:.1f} s, {result['frames']} frames of {width}x{height}{twin}"
+
+
 @command("remove", "lrt clips remove clips/kitchen-02", clips)
-@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@CLIP_FOLDERS
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clips_remove(clip: tuple[Path, ...], yes: bool) -> Result:
     """Take clips from the disk, for good; asks first. Masks kept by calibrations go too."""
@@ -321,6 +424,173 @@ def clips_remove(clip: tuple[Path, ...], yes: bool) -> Result:
     return result, f"removed {', '.join(result['removed'])}{masks}"
 
 
+# ------------------------------------------------------------------------------------------------------------- people
+
+CLIPS = click.option(
+    "--dir",
+    "folder",
+    type=FOLDER,
+    default=Path("clips"),
+    show_default=True,
+    help="Folder of the clips; the ledger, consents.toml, lies in it.",
+)
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@lrt.group()
+def consent() -> None:
+    """Keep the ledger of who agreed to be recorded, and to what."""
+
+
+@command("add", "lrt consent add P07 --scope share --expires 2031-01-31 --form P07.pdf", consent)
+@click.argument("consent", metavar="ID")
+@click.option("--scope", required=True, help="How far it goes: internal, share (with partners) or publish.")
+@click.option("--subject", default="", metavar="ID", help="The person's pseudonym.  [default: a new one, like S-7f3a]")
+@click.option("--signed", type=DAY, help="The day.  [default: today]")
+@click.option("--expires", type=DAY, help="The last day on which it holds.")
+@click.option("--form", type=FILE, help="The scanned form; its name and its SHA-256 are kept.")
+@click.option("--minor", is_flag=True, help="The person is under age: nothing of theirs goes beyond internal.")
+@CLIPS
+def consent_add(**options: Any) -> Result:
+    """Note a signed consent. Numbers and pseudonyms only: names stay on the form."""
+    from .console import people
+
+    result = people.add_consent(**options)
+    return result, f"consent {result['consent_id']} of subject {result['subject']}: {result['scope']}"
+
+
+@command("list", "lrt consent list", consent)
+@CLIPS
+def consent_list(folder: Path) -> Result:
+    """List the consents, how far each goes, and how many clips were recorded under it."""
+    from .console import people
+
+    result = people.list_consents(folder)
+    lines = [
+        f"{row['consent_id']:<12} {row['subject']:<8} {row['scope']:<9} signed {row['signed']}"
+        + (f", expires {row['expires']}" if row["expires"] else "")
+        + (", a minor's" if row["minor"] else "")
+        + f"  {row['clips']} clips"
+        + ("" if row["holds"] else f"  withdrawn {row['withdrawn']}" if row["withdrawn"] else "  expired")
+        for row in result["consents"]
+    ]
+    lines += [f"{name:<12} not in the ledger, but named by clips" for name in result["unknown"]]
+    lines += [f"{result['removed']} people were removed"] if result["removed"] else []
+    return result, "\n".join(lines) or f"no consents in {result['ledger']}"
+
+
+@command("withdraw", "lrt consent withdraw P07", consent)
+@click.argument("consent", metavar="ID")
+@CLIPS
+def consent_withdraw(consent: str, folder: Path) -> Result:
+    """Note that a consent was taken back: nothing is recorded or built under it any more.
+
+    What was built and trained before stays; `lrt subject remove` takes the person out of it.
+    """
+    from .console import people
+
+    result = people.withdraw_consent(consent, folder)
+    return result, (
+        f"consent {consent} withdrawn; to take subject {result['subject']} out of what was built before: "
+        f"lrt subject remove {result['subject']}"
+    )
+
+
+@lrt.group()
+def subject() -> None:
+    """See what is kept of a person, hand it out to them, or take it away."""
+
+
+DATASETS = click.option("--dataset", "datasets", type=FOLDER, multiple=True, help="A dataset to look in; repeatable.")
+RUNS = click.option("--runs", type=FOLDER, help="Folder of runs: which were trained on them?")
+
+
+@command("list", "lrt subject list", subject)
+@CLIPS
+def subject_list(folder: Path) -> Result:
+    """List the people recorded, by pseudonym."""
+    from .console import people
+
+    result = people.list_subjects(folder)
+    lines = [
+        f"{row['subject']:<8} consents {', '.join(row['consents'])}; {len(row['clips'])} clips"
+        + "".join(f"\n  {clip_id}" for clip_id in row["clips"])
+        for row in result["subjects"]
+    ]
+    lines += [f"{result['removed']} people were removed"] if result["removed"] else []
+    return result, "\n".join(lines) or f"nobody in {result['ledger']}"
+
+
+@command("remove", "lrt subject remove S-7f3a --clips --dataset datasets/kitchen --runs runs", subject)
+@click.argument("subject", metavar="ID")
+@click.option("--clips", is_flag=True, help="Remove their raw clips too; else no dataset takes them any more.")
+@DATASETS
+@RUNS
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@CLIPS
+def subject_remove(
+    subject: str, clips: bool, datasets: tuple[Path, ...], runs: Path | None, yes: bool, folder: Path
+) -> Result:
+    """Take a person out of clips and datasets, for good; says what it will do, and asks.
+
+    A tombstone of hashes stays, by which their consents are refused from then on. Runs that were trained on them are
+    named and stay: train them anew. Masks kept by calibrations go too.
+    """
+    from .console import people
+
+    traces = people.find_traces(subject, folder, datasets, runs)
+    for line in _say_traces(people.show_traces(traces), clips):
+        click.echo(line, err=True)
+    if not yes:
+        click.confirm(f"Remove subject {subject} for good?", abort=True, err=True)
+    result = people.remove_subject(traces, clips)
+    did = [f"{len(result['clips'])} clips removed", f"{len(result['rebuilt'])} datasets rebuilt without them"]
+    did += [f"{len(result['emptied'])} datasets removed"] if result["emptied"] else []
+    runs_left = f"\ntrained on them, and still there: {', '.join(result['runs'])}" if result["runs"] else ""
+    return result, f"subject {subject}: {', '.join(did)}{runs_left}"
+
+
+def _say_traces(traces: dict[str, Any], clips: bool) -> Iterator[str]:
+    """What will become of all that is kept of a person, a line each."""
+    for clip in traces["kept"]:
+        others = f" ({clip['others']} other people in it)" if clip["others"] else ""
+        yield f"clip {clip['folder']}{others}: {'removed' if clips else 'stays, and no dataset takes it any more'}"
+    for folder in traces["unreadable"]:
+        yield f"clip {folder}: cannot be read; nobody can tell whose it is, look yourself"
+    for rows in traces["rows"]:
+        whole = len(rows["clip_ids"]) == rows["of_clips"]
+        yield (
+            f"dataset {rows['dataset']}: {len(rows['clip_ids'])} of {rows['of_clips']} clips, {rows['pairs']} of "
+            f"{rows['of_pairs']} pairs: {'removed, for it holds nobody else' if whole else 'rebuilt without them'}"
+        )
+        if rows["scope"] != "internal":
+            yield f"  it was built to {rows['scope']}: tell whoever has a copy"
+        if rows["calibrated"]:
+            yield "  its calibration was fitted on them: the page beside the first calibration.json shows them"
+    for path in traces["cut"]:
+        yield f"{path}, left when a build or a removal was killed: removed"
+    for run in traces["runs"]:
+        yield f"run {run}: was trained on them, and stays; train it anew on the rebuilt dataset"
+
+
+@command("export", "lrt subject export S-7f3a --out S-7f3a.zip --dataset datasets/kitchen", subject)
+@click.argument("subject", metavar="ID")
+@click.option("--out", type=FILE, required=True, help="The ZIP file; must not exist.")
+@DATASETS
+@RUNS
+@CLIPS
+def subject_export(subject: str, out: Path, datasets: tuple[Path, ...], runs: Path | None, folder: Path) -> Result:
+    """Write all that is kept of a person into a ZIP file for them: a list, and their clips.
+
+    Clips with somebody else in view are listed and left out.
+    """
+    from .console import people
+
+    result = people.export_subject(people.find_traces(subject, folder, datasets, runs), out)
+    left = f"; left out, for others are in it: {', '.join(result['left_out'])}" if result["left_out"] else ""
+    return result, f"{out}: {result['clips']} clips, {result['bytes'] / 1e6:.1f} MB{left}"
+
+
 # -------------------------------------------------------------------------------------------------- calibration, data
 
 
@@ -329,7 +599,7 @@ def clips_remove(clip: tuple[Path, ...], yes: bool) -> Result:
     "lrt calibrate clips/kitchen-01 clips/kitchen-02 --out calibration.json\n"
     "lrt calibrate --check calibration.json clips/kitchen-09",
 )
-@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@CLIP_FOLDERS
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -422,22 +692,161 @@ def _spread(sd: float | None) -> str:
     return "+- unknown" if sd is None else f"+- {sd:.1f}"
 
 
-@command("build-dataset", "lrt build-dataset clips/* --calibration calibration.json --out datasets/kitchen")
-@click.argument("clip", type=FOLDER, nargs=-1, required=True)
+@command(
+    "build-dataset",
+    "lrt build-dataset clips/* --calibration calibration.json --out datasets/kitchen\n"
+    "lrt build-dataset clips/* --calibration calibration.json --out datasets/public --scope publish --split-by subject",
+)
+@CLIP_FOLDERS
 @click.option("--calibration", type=FILE, required=True, help="From `lrt calibrate`.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the dataset; must not exist.")
+@click.option("--replace", is_flag=True, help="Take the place of a dataset there; shards that stay the same are kept.")
+@click.option(
+    "--size", default="8x5", show_default=True, metavar="COLSxROWS", help="Heatmap cells; the picture is 8 times that."
+)
+@click.option("--max-gap-ms", default=50.0, show_default=True, help="Furthest that heat and picture may be apart.")
 @click.option("--test", "test_clips", multiple=True, metavar="ID", help="Clip held out for the test split; repeatable.")
 @click.option("--test-fraction", default=0.1, show_default=True, help="Share of clips held out when none is named.")
-@click.option("--max-gap-ms", default=50.0, show_default=True, help="Furthest that heat and picture may be apart.")
+@click.option(
+    "--split-by", default="clip", show_default=True, metavar="clip|subject", help="What is never in both splits."
+)
+@click.option(
+    "--scope",
+    default="internal",
+    show_default=True,
+    metavar="internal|share|publish",
+    help="What it is for: clips whose consent does not go so far are left out; publish strips names, serials, times.",
+)
+@click.option("--allow", multiple=True, metavar="RULE", help="Take clips that fail this rule of `lrt clips verify`.")
+@click.option("--jobs", default=1, show_default=True, help="Processes to build with; -1: one a core.")
+@click.option("--dask", metavar="ADDRESS", help="Build on the workers of this Dask scheduler: tcp://HOST:8786.")
 def build_dataset(clip: tuple[Path, ...], calibration: Path, out: Path, **options: Any) -> Result:
-    """Cut, pair and tag clips into a dataset: Parquet and a card, split by clip."""
+    """Cut, pair and tag clips into a dataset: Parquet and a card, split by clip.
+
+    Every heatmap and clip that is left out is counted, with the reason. A build that was killed goes on where it was
+    when the same command runs again.
+    """
     from .console import datasets
     from .console.progress import progress_bar
 
     with progress_bar("building", "clips") as update:
         result = datasets.build_dataset(clip, calibration, out, on_progress=update, **options)
+    return result, "\n".join(_say_build(result))
+
+
+def _say_build(result: dict[str, Any]) -> Iterator[str]:
+    """What is in a dataset, how far heat and picture are apart, and what was left out."""
+    from .dataset.card import draw_histogram
+
     splits = ", ".join(f"{count} {name}" for name, count in result["splits"].items())
-    return result, f"{result['dataset']}: {result['pairs']} pairs of {result['clips']} clips ({splits})"
+    kept = f", {result['kept']} taken over as they were" if result["kept"] else ""
+    yield f"{result['dataset']}: {result['pairs']} pairs of {result['clips']} clips ({splits}){kept}"
+    p50_ms, p95_ms = result["pair_error_ms_p50"], result["pair_error_ms_p95"]
+    yield f"from heatmap to picture (median {p50_ms:.1f} ms, 95 % below {p95_ms:.1f} ms):"
+    yield from draw_histogram(result["pair_error_edges_ms"], result["pair_error_counts"])
+    for reason, count in result["left_out"].items():
+        if count:
+            yield f"left out: {count} heatmaps ({reason})"
+    for clip_id, (reason, says) in result["clips_left_out"].items():
+        yield f"left out whole: {clip_id} ({reason}{f': {says}' if says else ''})"
+    for rule, clip_ids in result["doubts"].items():
+        more = f" and {len(clip_ids) - SHOWN} more" if len(clip_ids) > SHOWN else ""
+        yield f"in doubt: {', '.join(clip_ids[:SHOWN])}{more} ({rule}; `lrt clips verify` says more)"
+
+
+@lrt.group("dataset")
+def dataset_group() -> None:
+    """Look at a dataset, bring one in, hand one out."""
+
+
+@command("show", "lrt dataset show datasets/kitchen --out kitchen.html", dataset_group)
+@click.argument("dataset", type=FOLDER)
+@click.option("--out", type=FILE, required=True, help="The page, *.html; must not exist.")
+def dataset_show(dataset: Path, out: Path) -> Result:
+    """Make a page of a dataset: pairs of each clip, the worst pairs, how all is spread, what was left out.
+
+    One file that needs no network: open it in a browser, on a phone too.
+    """
+    from .console import datasets
+    from .console.progress import progress_bar
+
+    with progress_bar("reading", "clips") as update:
+        result = datasets.show_dataset(dataset, out, on_progress=update)
+    doubted = f"\nlook twice at {', '.join(result['doubted'])}" if result["doubted"] else ""
+    return result, (
+        f"{result['page']}: {result['pairs']} pairs, {result['shown']} of {result['clips']} clips shown, "
+        f"{result['bytes'] / 1e6:.1f} MB{doubted}"
+    )
+
+
+@command(
+    "import", "lrt dataset import LRT-Human --layout lrt-human --tags tags.csv --out datasets/lrt-human", dataset_group
+)
+@click.argument("folder", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the dataset; must not exist.")
+@click.option("--layout", required=True, metavar="lrt-human|pair-lrt-human", help="Heat of 8x5, or of 16x12.")
+@click.option(
+    "--tags",
+    type=FILE,
+    help="CSV of what is known of the clips: clip, and any of split, clothing, lighting, occupants, room, subject, "
+    "tags, synthetic.  [default: FOLDER/tags.csv, if it is there]",
+)
+@click.option("--heat", default="", metavar="NAME", help="Folder or array of the heat, such as thermal_noise05.")
+@click.option(
+    "--range-c", type=(float, float), metavar="LOW HIGH", help="What heat's ends stand for.  [default: 19 30]"
+)
+@click.option("--rate-hz", default=10.0, show_default=True, help="Frames a second: the files have no times.")
+@click.option("--scope", default="", metavar="SCOPE", help="What the people agreed to: internal, share, publish.")
+@click.option("--test", "test_clips", multiple=True, metavar="ID", help="Clip held out for the test split; repeatable.")
+@click.option("--test-fraction", default=0.1, show_default=True, help="Share held out where none is named.")
+@click.option("--split-by", default="clip", show_default=True, metavar="clip|subject", help="What stays together.")
+@click.option(
+    "--clips", type=FOLDER, default=Path("clips"), show_default=True, help="Whose ledger and vocabulary hold."
+)
+def dataset_import(folder: Path, out: Path, **options: Any) -> Result:
+    """Make a dataset of LRT-Human or PAIR-LRT-Human: folders of PNG, or shuffled .npy files."""
+    from .console import exchange
+    from .console.progress import progress_bar
+
+    with progress_bar("importing", "clips") as update:
+        result = exchange.import_dataset(folder, out, on_progress=update, **options)
+    splits = ", ".join(f"{count} {name}" for name, count in result["splits"].items())
+    return result, "\n".join(
+        [
+            f"{result['dataset']}: {result['pairs']} pairs of {result['clips']} clips ({splits}), "
+            f"scope {result['scope']}",
+            *result["notes"],
+        ]
+    )
+
+
+@command("export", "lrt dataset export datasets/kitchen --format lerobot --out kitchen-lerobot", dataset_group)
+@click.argument("dataset", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder to make; must not exist.")
+@click.option(
+    "--format",
+    required=True,
+    metavar="authors|lerobot|webdataset",
+    help="authors: as LRT-Human, PNG and .npy; lerobot: LeRobotDataset v3.0; webdataset: tar files.",
+)
+def dataset_export(dataset: Path, out: Path, **options: Any) -> Result:
+    """Write a dataset as other programs read it.
+
+    People's pictures leave only where the dataset's scope is share or publish.
+    """
+    from .console import exchange
+    from .console.progress import progress_bar
+
+    with progress_bar("exporting", "clips") as update:
+        result = exchange.export_dataset(dataset, out, on_progress=update, **options)
+    written = result["written"]
+    if result["format"] == "authors":
+        what = f"heat in steps of {written['step_c']:.3f} degC, {100 * written['clipped']:.2f} % of it clipped"
+    else:
+        unit = "episodes" if result["format"] == "lerobot" else "tar files"
+        what = ", ".join(f"{count} {split} {unit}" for split, count in written.items())
+    twin = " (made by the twin: not data about people)" if result["synthetic"] else ""
+    return result, f"{result['out']}: {result['pairs']} pairs of {result['clips']} clips, {what}{twin}"
 
 
 # -------------------------------------------------------------------------------------------------------------- model

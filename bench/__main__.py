@@ -5,7 +5,7 @@ import platform
 import sys
 from pathlib import Path
 
-TOOLS = ("__init__", "__main__", "rig_sources", "rigs", "train_small_masks")  # not figures
+TOOLS = ("__init__", "__main__", "build", "loaders", "rig_sources", "rigs", "train_small_masks")  # called by others
 
 
 def machine() -> str:

@@ -4,7 +4,6 @@ The page is one file without any reference to another, with figures drawn here a
 phone and on paper, kept beside a paper's data, and cited.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from markupsafe import Markup
 
 from . import verdict
+from .charts import Chart, data_uri, draw_bars, draw_svg
 from .check import NAMES, Check
 from .distance import DistanceConfig, tabulate_shifts, usable_range
 from .fitting import Fit
@@ -389,17 +389,9 @@ def _draw_frames(
         pictures = []
         for pose in (before, fit.calibration):
             overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame])
-            pictures.append(_data_uri(cv2.resize(overlay, size, interpolation=cv2.INTER_AREA), ".jpg"))
+            pictures.append(data_uri(cv2.resize(overlay, size, interpolation=cv2.INTER_AREA), ".jpg"))
         shown.append((kind, float(fit.residual_c[frame]), *pictures))
     return shown
-
-
-def _data_uri(pixels: np.ndarray, suffix: str) -> str:
-    """(H, W, 3) uint8 RGB, or (H, W, 4) RGBA, as a data URI."""
-    order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    encoded = cv2.imencode(suffix, cv2.cvtColor(pixels, order))[1]
-    kind = "jpeg" if suffix == ".jpg" else suffix[1:]
-    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
@@ -456,13 +448,13 @@ def _draw_figures(fit: Fit) -> list[Figure]:
             "How warm each part of the body is",
             "Above what it hides, as the sensor sees it. Face and arms are warmest, legs coolest; negative or wild "
             "values point to wrong masks.",
-            _draw_bars([(zone, value, f"{value:.1f} degC", "cool") for zone, value in fit.zone_c.items()]),
+            draw_bars([(zone, value, f"{value:.1f} degC", "cool") for zone, value in fit.zone_c.items()]),
         ),
         Figure(
             "How the sensor is mounted",
             "Best share of heat explained with the heatmap turned and mirrored each way. The first bar, as rig.toml "
             f"has it, must be the longest; here {'it is' if best == (0, False) else 'it is not'}.",
-            _draw_bars(
+            draw_bars(
                 [
                     (_name_orientation(key), r2, f"{r2:.2f}", "cool" if key == (0, False) else "soft")
                     for key, r2 in fit.orientation_r2.items()
@@ -484,77 +476,6 @@ def _name_orientation(key: tuple[int, bool]) -> str:
     return name if not mirror else f"{90 * turns}° mirrored" if turns else "mirrored"
 
 
-class _Chart:
-    """Axes of one small figure and what is drawn on them; text stays legible at a phone's width."""
-
-    WIDTH, LEFT, RIGHT, TOP, BOTTOM = 340, 46, 12, 10, 38
-
-    def __init__(
-        self, x: tuple[float, float], y: tuple[float, float], x_label: str, y_label: str, height: int = 220
-    ) -> None:
-        self.x, self.y, self.height = x, y, height
-        self.parts: list[str] = []
-        right, bottom = self.WIDTH - self.RIGHT, height - self.BOTTOM
-        for value in _ticks(*x):
-            at = self.place(value, y[0])[0]
-            self.parts.append(f'<path class="grid" d="M{at:.1f} {self.TOP}V{bottom}"/>')
-            self.parts.append(f'<text x="{at:.1f}" y="{bottom + 14}" text-anchor="middle">{value:g}</text>')
-        for value in _ticks(min(y), max(y)):
-            at = self.place(x[0], value)[1]
-            self.parts.append(f'<path class="grid" d="M{self.LEFT} {at:.1f}H{right}"/>')
-            self.parts.append(f'<text x="{self.LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{value:g}</text>')
-        middle = (self.TOP + bottom) / 2
-        self.parts.append(
-            f'<text x="{(self.LEFT + right) / 2}" y="{height - 6}" text-anchor="middle">{Markup.escape(x_label)}</text>'
-            f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">{Markup.escape(y_label)}</text>'
-        )
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where a value lies on the figure."""
-        across = (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.WIDTH - self.LEFT - self.RIGHT)
-        down = (self.y[1] - y) / (self.y[1] - self.y[0]) * (self.height - self.TOP - self.BOTTOM)
-        return self.LEFT + across, self.TOP + down
-
-    def line(self, points: Iterable[tuple[float, float]]) -> None:
-        path = " ".join("{:.1f},{:.1f}".format(*self.place(*point)) for point in points)
-        self.parts.append(f'<polyline class="line" points="{path}"/>')
-
-    def dot(self, x: float, y: float, style: str = "cool") -> None:
-        x, y = self.place(x, y)
-        shape = f'<path class="{style}" d="M{x:.1f} {y - 4.5:.1f}l4 7h-8z"/>'
-        self.parts.append(shape if style == "warm" else f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>')
-
-    def rule(self, x: float) -> None:
-        """An upright line, for the fit."""
-        at = self.place(x, self.y[0])[0]
-        self.parts.append(f'<path class="rule" d="M{at:.1f} {self.TOP}V{self.height - self.BOTTOM}"/>')
-
-    def picture(self, pixels: np.ndarray) -> None:
-        """(h, w, 4) uint8 RGBA over the whole field, every pixel a square."""
-        self.parts.append(
-            f'<image class="pixels" x="{self.LEFT}" y="{self.TOP}" width="{self.WIDTH - self.LEFT - self.RIGHT}" '
-            f'height="{self.height - self.TOP - self.BOTTOM}" preserveAspectRatio="none" '
-            f'href="{_data_uri(pixels, ".png")}"/>'
-        )
-
-    def svg(self, name: str) -> Markup:
-        return _svg(name, self.WIDTH, self.height, self.parts)
-
-
-def _svg(name: str, width: int, height: int, parts: Iterable[str]) -> Markup:
-    return Markup(
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{Markup.escape(name)}">{"".join(parts)}</svg>'
-    )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """About four round values between two."""
-    raw = (high - low) / 4
-    power = 10 ** np.floor(np.log10(raw))
-    step = power * min((1, 2, 5, 10), key=lambda each: abs(each - raw / power))
-    return [round(float(each), 10) for each in np.arange(np.ceil(low / step), np.floor(high / step + 1e-9) + 1) * step]
-
-
 def _draw_search(fit: Fit) -> Markup:
     search, c = fit.search, fit.calibration
     layer = search.r2[int(np.abs(search.s - c.s).argmin())]
@@ -565,7 +486,7 @@ def _draw_search(fit: Fit) -> Markup:
     pixels = np.dstack([np.where(scored[..., None], colours, UNSCORED).astype(np.uint8), alpha])
     half_x, half_y = (search.tx[1] - search.tx[0]) / 2, (search.ty[1] - search.ty[0]) / 2
     x, y = (search.tx[0] - half_x, search.tx[-1] + half_x), (search.ty[-1] + half_y, search.ty[0] - half_y)
-    chart = _Chart((float(x[0]), float(x[1])), (float(y[0]), float(y[1])), "tx, px", "ty, px")
+    chart = Chart((float(x[0]), float(x[1])), (float(y[0]), float(y[1])), "tx, px", "ty, px")
     chart.picture(pixels)
     across, down = chart.place(c.tx, c.ty)
     chart.parts.append(f'<path class="cross" d="M{across - 7:.1f} {down:.1f}h14M{across:.1f} {down - 7:.1f}v14"/>')
@@ -577,7 +498,7 @@ def _draw_scales(fit: Fit) -> Markup:
     searched = [(float(s), float(r2)) for s, r2 in zip(fit.search.s, best, strict=True) if r2 >= 0]
     profile = [(float(s), float(r2)) for s, r2 in fit.s_profile]
     x = (min(s for s, _ in searched + profile), max(s for s, _ in searched + profile))
-    chart = _Chart(x, _span([r2 for _, r2 in searched + profile]), "one thermal pixel, px", "r2")
+    chart = Chart(x, _span([r2 for _, r2 in searched + profile]), "one thermal pixel, px", "r2")
     for point in searched:
         chart.dot(*point, style="soft")
     chart.line(profile)
@@ -588,16 +509,14 @@ def _draw_scales(fit: Fit) -> Markup:
 def _draw_lag(fit: Fit) -> Markup:
     milliseconds = 1e3 * fit.lag_r2[:, 0]
     low, high = _span(fit.lag_r2[:, 1])
-    chart = _Chart((float(milliseconds[0]), float(milliseconds[-1])), (low, high), "offset, ms", "r2")
+    chart = Chart((float(milliseconds[0]), float(milliseconds[-1])), (low, high), "offset, ms", "r2")
     chart.line(zip(milliseconds, fit.lag_r2[:, 1], strict=True))
     chart.rule(fit.calibration.offset_ms)
     return chart.svg("Score over time offset")
 
 
 def _draw_residuals(fit: Fit) -> Markup:
-    chart = _Chart(
-        (0, len(fit.residual_c)), (0, 1.08 * float(fit.residual_c.max()) + 1e-3), "frame", "degC unexplained"
-    )
+    chart = Chart((0, len(fit.residual_c)), (0, 1.08 * float(fit.residual_c.max()) + 1e-3), "frame", "degC unexplained")
     for frame, (residual, weight) in enumerate(zip(fit.residual_c, fit.weight, strict=True)):
         chart.dot(frame, float(residual), "warm" if weight < DISTRUSTED else "cool")
     return chart.svg("Residual of each frame")
@@ -615,7 +534,7 @@ def _draw_spread(fit: Fit) -> Markup:
     sds = [getattr(c, f"{name}_sd") / c.s for name in names]
     away = {kind: [(getattr(pose, name) - getattr(c, name)) / c.s for name in names] for kind, pose in poses.items()}
     reach = 1.15 * max(0.02, *(abs(each) for row in away.values() for each in row), *filter(np.isfinite, sds))
-    chart = _Chart((-reach, reach), (3, 0), "thermal pixels (s: share of s)", "", height=40 + 3 * (18 * len(away) + 14))
+    chart = Chart((-reach, reach), (3, 0), "thermal pixels (s: share of s)", "", height=40 + 3 * (18 * len(away) + 14))
     parts = [part for part in chart.parts if 'text-anchor="end"' not in part and "H" not in part]
     chart.parts = parts  # rows are named below, not numbered
     for row, (name, sd) in enumerate(zip(names, sds, strict=True)):
@@ -654,21 +573,7 @@ def _draw_map(values: np.ndarray, form: str, unit: str, hatched: np.ndarray) -> 
             parts.append(
                 f'<text x="{x + side / 2 - 1:.1f}" y="{y + side / 2 + 3:.1f}" text-anchor="middle">{shown}</text>'
             )
-    return _svg("Map over the sensor's pixels", _Chart.WIDTH, round(rows * side + 26), parts)
-
-
-def _draw_bars(rows: Sequence[tuple[str, float, str, str]]) -> Markup:
-    """(name, value, shown, style) as bars to the right; none below zero."""
-    most = max(1e-9, *(value for _, value, _, _ in rows))
-    parts = []
-    for number, (name, value, shown, style) in enumerate(rows):
-        y, length = 8 + 24 * number, 160 * max(value, 0) / most
-        parts.append(
-            f'<text x="112" y="{y + 12}" text-anchor="end">{Markup.escape(name)}</text>'
-            f'<rect class="bar {style}" x="118" y="{y}" width="{length:.1f}" height="16"/>'
-            f'<text x="{124 + length:.1f}" y="{y + 12}">{Markup.escape(shown)}</text>'
-        )
-    return _svg("Bars", _Chart.WIDTH, 12 + 24 * len(rows), parts)
+    return draw_svg("Map over the sensor's pixels", Chart.WIDTH, round(rows * side + 26), parts)
 
 
 def _span(values: Iterable[float]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from .. import write_whole
+from .people import admit_clip
 from .results import PAIR_GAP_MS, Result, StageError, Update, plain, silent
 
 TWIN_SECONDS = 30.0  # of a twin's clip when no length is given: by its own clock it would never end
@@ -38,6 +39,9 @@ def capture(
     out: Path | None = None,
     stop: threading.Event | None = None,
     on_progress: Update = silent,
+    room: str = "",
+    tags: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Record one clip and count what is in it: by the rig daemon where one runs, else with the devices themselves.
 
@@ -46,30 +50,34 @@ def capture(
             in the config folder.
         out: folder of the clips; None: the daemon's, or `clips`.
         seconds: None: until `stop` is set; the twin then records 30 s.
+        room, tags: see `ClipHeader`.
+        say: told what to warn of, before anything is recorded.
 
     Raises:
-        TagError, ClipError, SettingsError, RigError: see there.
+        TagError, ConsentError, ClipError, SettingsError, RigError: see there.
     """
-    from ..dataset.tags import check_tags
     from ..rig.clip import ClipHeader, recover_cut_clips
     from ..rig.door import daemon_runs
     from ..rig.settings import TwinScene, open_rig
     from ..rig.station import record
 
-    check_tags(clothing, lighting, occupants)
     stop = stop or threading.Event()
-    tags: Result = {"clip_id": clip_id, "clothing": clothing, "lighting": lighting, "occupants": occupants}
-    header = ClipHeader(**tags, consent=consent, rig={})
+    tagged: Result = {"clip_id": clip_id, "clothing": clothing, "lighting": lighting, "occupants": occupants}
+    tagged |= {"consent": consent, "room": room, "tags": list(tags)}
+    header = ClipHeader(**tagged, rig={})
     if rig is None and daemon_runs():
-        return _capture_by_daemon({**tags, "consent": consent, "seconds": seconds}, out, stop, on_progress)
+        return _capture_by_daemon({**tagged, "seconds": seconds}, out, stop, on_progress, say)
     settings = find_rig(rig)
+    header, warnings = admit_clip(replace(header, synthetic=settings.synthetic), out or CLIPS)
     if settings.synthetic and seconds is None:
         seconds = TWIN_SECONDS
     out = out or CLIPS
     scene = TwinScene(clothing, lighting, occupants, seed_name=clip_id)
     with open_rig(settings, scene) as opened:
+        for warning in warnings:
+            say(warning)
         mended, _ = recover_cut_clips(out)
-        header = replace(header, rig=settings.as_dict(), synthetic=settings.synthetic, twin=opened.truth)
+        header = replace(header, rig=settings.as_dict(), twin=opened.truth)
         done = record(
             opened,
             out,
@@ -78,22 +86,26 @@ def capture(
             stop,
             lambda at: on_progress(at.seconds, seconds or at.seconds, f"{at.heatmaps} heatmaps, {at.images} images"),
         )
-    return plain({**done.summary(), "recovered": [report.clip_id for report in mended]})
+    return plain({**done.summary(), "recovered": [report.clip_id for report in mended], "warnings": warnings})
 
 
-def _capture_by_daemon(request: Result, out: Path | None, stop: threading.Event, on_progress: Update) -> Result:
+def _capture_by_daemon(
+    request: Result, out: Path | None, stop: threading.Event, on_progress: Update, say: Callable[[str], None]
+) -> Result:
     from ..rig.door import ask
 
     keeps = Path(ask({"do": "status"})["clips"])
     if out is not None and out.absolute() != keeps:
         raise StageError(f"the rig daemon keeps its clips in {keeps}; leave --out away, or stop the daemon")
-    ask({"do": "start", **request})
+    warnings = ask({"do": "start", **request}).get("warnings", [])  # a daemon of 0.1.0 has none
+    for warning in warnings:
+        say(warning)
     while not stop.wait(0.25):
         at = ask({"do": "status"})["recording"]
         if at is None or at["name"] != request["clip_id"]:
             break
         on_progress(at["seconds"], request["seconds"] or at["seconds"], f"{at['heatmaps']} heatmaps")
-    return {**ask({"do": "stop", "clip_id": request["clip_id"]}), "recovered": []}
+    return {**ask({"do": "stop", "clip_id": request["clip_id"]}), "recovered": [], "warnings": warnings}
 
 
 def find_rig(choice: str | None) -> Any:
@@ -167,12 +179,11 @@ def serve(rig: str | None, out: Path, socket: Path | None, stop: threading.Event
     Raises:
         SettingsError, DaemonError: no such rig; another daemon runs.
     """
-    from ..dataset.tags import check_tags
     from ..rig.daemon import open_daemon
     from ..rig.door import socket_path
 
     settings, socket = find_rig(rig), socket or socket_path()
-    with open_daemon(settings, out, socket, check_tags, say) as daemon:
+    with open_daemon(settings, out, socket, admit_clip, say) as daemon:
         say(f"rig {settings.source}, clips in {out}, door {socket}; Ctrl-C ends it")
         daemon.run(stop)
     return {"socket": str(socket), "recordings": daemon.recordings}
@@ -204,40 +215,12 @@ def show_clip(folder: Path) -> Result:
     return plain(asdict(ClipHeader.read(folder)))
 
 
-def verify_clip(folder: Path) -> Result:
-    """What a look at every byte of a clip found; `whole` says whether anything is wrong."""
-    from ..rig import clip
-
-    report = clip.verify_clip(folder)
-    return plain({"clip": str(folder), "whole": not report.problems, **asdict(report)})
-
-
 def recover_clip(folder: Path) -> Result:
     """Mend a cut clip, and count what was saved."""
     from ..rig import clip
 
     report = clip.recover_clip(folder)
     return plain({"clip": report.clip_id, **asdict(report)})
-
-
-def mend_tags(folder: Path, **tags: Any) -> Result:
-    """Correct a clip's tags, keeping what stood there in its history.
-
-    Raises:
-        TagError, ClipError: see there; nothing to change.
-    """
-    from getpass import getuser
-
-    from ..dataset.tags import check_tags
-    from ..rig.clip import ClipHeader
-    from ..rig.clip import mend_tags as mend
-
-    tags = {name: value for name, value in tags.items() if value is not None}
-    if not tags:
-        raise StageError("nothing to mend: give --clothing, --lighting, --occupants or --consent")
-    header = replace(ClipHeader.read(folder), **tags)
-    check_tags(header.clothing, header.lighting, header.occupants)
-    return plain({"clip": str(folder), **asdict(mend(folder, getuser(), **tags))})
 
 
 def remove_clips(folders: Sequence[Path]) -> Result:

@@ -1,18 +1,31 @@
 """A dataset in memory: the form in which a model takes it."""
 
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .info import SPLITS, ClipInfo, read_info
+from .info import SPLITS, ClipInfo, DatasetInfo, read_info
 from .schema import DatasetError, restore_grids
+from .tags import DEFAULT, Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from .batches import Batches
 
 COLDEST_C, WARMEST_C = 19.0, 30.0  # paper, section 4.2: this range becomes [-1, 1]
-COLUMNS = ("rgb", "heatmap", "frame", "clothing", "lighting", "occupants")
+NUMBERS = ("frame", "clothing", "lighting", "occupants")
+COLUMNS = ("rgb", "heatmap", *NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +35,15 @@ class PairSet:
     Attributes:
         images: (N, H, W, 3) uint8, RGB; 40 x 64 in the paper.
         heatmaps: (N, h, w) float32, degC; 5 x 8 in the paper.
-        clip: (N,) int32, index into `clip_ids`.
+        clip: (N,) int32, index into `clip_ids`, `subjects`, `rooms` and `tags`.
         frame: (N,) int32, counts the pairs of one clip from 0.
-        clothing, lighting: (N,) int16, class labels (`dataset.tags`).
+        clothing, lighting: (N,) int16, class labels: numbers in the `vocabulary`, -1 where nobody gave one.
         occupants: (N,) int16.
         clip_ids: name of each clip.
+        subjects, rooms: pseudonym of who is in each clip, and where it was recorded; "" where unknown.
+        tags: the free tags of each clip.
         synthetic: True when a twin made any of it.
+        vocabulary: the names of the class labels.
     """
 
     images: np.ndarray
@@ -38,74 +54,133 @@ class PairSet:
     lighting: np.ndarray
     occupants: np.ndarray
     clip_ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    rooms: tuple[str, ...]
+    tags: tuple[tuple[str, ...], ...]
     synthetic: bool
+    vocabulary: Vocabulary = DEFAULT
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def on(self, device: "torch.device | str") -> "Batches":
+        """The pairs on a torch device, to pick batches from.
 
-def load_pairs(path: Path, split: str = "train") -> PairSet:
+        Args:
+            device: torch's name of one, such as "cpu" or "cuda".
+
+        Raises:
+            DatasetError: PyTorch is not installed, or has no such device here.
+        """
+        try:
+            import torch
+
+            from .batches import Batches
+        except ImportError as error:
+            raise DatasetError("batches need PyTorch: pip install 'lrt[train]'") from error
+        try:
+            return Batches(self.images, self.heatmaps, torch.device(device))
+        except (RuntimeError, AssertionError) as error:
+            raise DatasetError(
+                f"device '{device}' cannot be used here ({_first_line(error)}); give cpu or cuda"
+            ) from error
+
+
+def load_pairs(path: Path | str, split: str = "train", named: str = "default") -> PairSet:
     """Every pair of a split, decoded once into memory (22,000 pairs at the paper's size take 172 MB).
+
+    There is no cache of what was decoded: it would save seconds, and a second copy of people's pictures would outlive
+    `lrt subject remove`.
 
     Args:
         path: the dataset's folder.
         split: "train" or "test".
+        named: which way of splitting: "default", or one like "leave-red-out" that holds out what the name says.
 
     Raises:
         DatasetError: not a dataset, another major schema, no such split, or a shard that is missing or damaged.
     """
+    path = Path(path)
     info = read_info(path)
-    clips = [clip for clip in info.clips if clip.split == split]
-    if not clips:
-        has = ", ".join(info.splits) or "no pairs at all"
-        known = "" if split in SPLITS else f" (a split is one of {', '.join(SPLITS)})"
-        raise DatasetError(f"{path}: no split '{split}'{known}; it has {has}")
+    clips = _choose_clips(path, info, split, named)
     count = sum(clip.pairs for clip in clips)
-    rows, columns = info.image_shape
     pairs = PairSet(
-        images=np.empty((count, rows, columns, 3), np.uint8),
+        images=np.empty((count, *info.image_shape, 3), np.uint8),
         heatmaps=np.empty((count, *info.heatmap_shape), np.float32),
-        clip=np.empty(count, np.int32),
+        clip=np.repeat(np.arange(len(clips), dtype=np.int32), [clip.pairs for clip in clips]),
         frame=np.empty(count, np.int32),
         clothing=np.empty(count, np.int16),
         lighting=np.empty(count, np.int16),
         occupants=np.empty(count, np.int16),
         clip_ids=tuple(clip.clip_id for clip in clips),
+        subjects=tuple(clip.subject for clip in clips),
+        rooms=tuple(clip.room for clip in clips),
+        tags=tuple(clip.tags for clip in clips),
         synthetic=any(clip.synthetic for clip in clips),
+        vocabulary=Vocabulary.from_dict(info.vocabulary),
     )
-    start = 0
-    for index, clip in enumerate(clips):
-        table = _read_shard(path, clip)
-        end = start + clip.pairs
-        _decode_images(table.column("rgb"), pairs.images[start:end], path / clip.shard)
-        pairs.heatmaps[start:end] = restore_grids(table.column("heatmap"), info.heatmap_shape)
-        pairs.clip[start:end] = index
-        for name in ("frame", "clothing", "lighting", "occupants"):
-            getattr(pairs, name)[start:end] = table.column(name).to_numpy()
-        start = end
+
+    def fill(clip: ClipInfo, end: int) -> None:
+        """Put a clip's rows where they belong, `end` behind the last."""
+        rows, shard = slice(end - clip.pairs, end), path / clip.shard
+        table = read_shard(shard, clip)
+        decode_images(table.column("rgb"), pairs.images[rows], shard)
+        pairs.heatmaps[rows] = restore_grids(table.column("heatmap"), info.heatmap_shape)
+        for name in NUMBERS:
+            getattr(pairs, name)[rows] = table.column(name).to_numpy()
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing, reading and decoding let go of Python's lock
+        list(threads.map(fill, clips, accumulate(clip.pairs for clip in clips)))
     return pairs
 
 
-def _read_shard(path: Path, clip: ClipInfo) -> pa.Table:
-    """The columns that a model needs of one clip."""
-    shard = path / clip.shard
+def _choose_clips(path: Path, info: DatasetInfo, split: str, named: str) -> list[ClipInfo]:
+    """The clips of a split, in the order of their ids."""
+    if named not in info.named_splits:
+        raise DatasetError(f"{path}: no way of splitting is named '{named}'; it has {', '.join(info.named_splits)}")
+    members = {name: set(clip_ids) for name, clip_ids in info.named_splits[named].items()}
+    clips = [clip for clip in info.clips if clip.clip_id in members.get(split, ())]
+    if not clips:
+        all_ids = {clip.clip_id for clip in info.clips}
+        has = ", ".join(name for name, clip_ids in members.items() if clip_ids & all_ids) or "no pairs at all"
+        known = "" if split in SPLITS else f" (a split is one of {', '.join(SPLITS)})"
+        way = "" if named == "default" else f" of '{named}'"
+        raise DatasetError(f"{path}: no split '{split}'{way}{known}; it has {has}")
+    return clips
+
+
+def read_shard(shard: Path, clip: ClipInfo, also: Sequence[str] = ()) -> pa.Table:
+    """The columns that a model needs of one clip, and others by name.
+
+    Raises:
+        DatasetError: the shard is missing, damaged, or not what `dataset.json` says.
+    """
+    columns = (*COLUMNS, *also)
     try:
-        # one file, not the folder around it: `dataset.json` says what belongs to the dataset
-        table = pq.ParquetFile(shard, page_checksum_verification=True).read(columns=list(COLUMNS))
+        content = shard.read_bytes()
+        # a shard of schema 1.0 has no hash: there its pages' checksums alone find a bit that turned
+        if clip.shard_sha256 and hashlib.sha256(content).hexdigest() != clip.shard_sha256:
+            raise DatasetError(f"{shard}: damaged, or of another dataset; copy the dataset again or build it again")
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+            table = file.read(columns=list(columns))
     except FileNotFoundError as error:
         raise DatasetError(f"{shard}: missing; copy the dataset again or build it again") from error
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{shard}: damaged ({_first_line(error)}); build the dataset again") from error
-    if table.num_rows != clip.pairs or set(table.column_names) != set(COLUMNS):
+    if table.num_rows != clip.pairs or set(table.column_names) != set(columns):
         raise DatasetError(
             f"{shard}: {table.num_rows} rows of {', '.join(table.column_names)}, but dataset.json says {clip.pairs} "
-            f"rows with {', '.join(COLUMNS)}; build the dataset again"
+            f"rows with {', '.join(columns)}; build the dataset again"
         )
     return table
 
 
-def _decode_images(column: pa.ChunkedArray, images: np.ndarray, shard: Path) -> None:
-    """Fill (N, H, W, 3) uint8 RGB from a column of PNG files."""
+def decode_images(column: pa.ChunkedArray, images: np.ndarray, shard: Path) -> None:
+    """Fill (N, H, W, 3) uint8 RGB from a column of PNG files.
+
+    Raises:
+        DatasetError: a picture that cannot be decoded, or of another size.
+    """
     for index, png in enumerate(column.combine_chunks().field("bytes")):
         decoded = cv2.imdecode(np.frombuffer(png.as_buffer(), np.uint8), cv2.IMREAD_COLOR)
         if decoded is None or decoded.shape != images.shape[1:]:

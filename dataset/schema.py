@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from .. import LrtError, __version__
-from .tags import CLOTHING, LIGHTING, VOCABULARY_VERSION
+from .tags import DEFAULT, Vocabulary
 
-SCHEMA_VERSION = "1.0.0"  # readers take the same major version
+SCHEMA_VERSION = "1.1.0"  # readers take the same major version; 1.1 added subject, room, tags, and named splits
 SENSOR_SHAPE = (8, 8)
 
 
@@ -21,23 +21,32 @@ class DatasetError(LrtError, ValueError):
     """A dataset that cannot be built or read."""
 
 
-def list_features(shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Columns in their order, as `datasets.Features.to_dict()` writes them.
+def list_features(
+    shape: tuple[int, int], has_full: bool = True, vocabulary: Vocabulary = DEFAULT
+) -> dict[str, dict[str, Any]]:
+    """Columns in their order, as `datasets.Features.from_dict()` reads them.
 
     Args:
         shape: (rows, columns) of a heatmap.
+        has_full: whether the sensor's whole frame is kept too; an import may not have it.
+        vocabulary: names of the class labels.
     """
+    full = {"heatmap_full": {"shape": list(SENSOR_SHAPE), "dtype": "float32", "_type": "Array2D"}}
     return {
         "rgb": {"_type": "Image"},
         "heatmap": {"shape": list(shape), "dtype": "float32", "_type": "Array2D"},
-        "heatmap_full": {"shape": list(SENSOR_SHAPE), "dtype": "float32", "_type": "Array2D"},
+        **(full if has_full else {}),
         "clip_id": {"dtype": "string", "_type": "Value"},
         "frame": {"dtype": "int32", "_type": "Value"},
         "t_ns": {"dtype": "int64", "_type": "Value"},
         "dt_ms": {"dtype": "float32", "_type": "Value"},
-        "clothing": {"names": list(CLOTHING), "_type": "ClassLabel"},
-        "lighting": {"names": list(LIGHTING), "_type": "ClassLabel"},
+        "clothing": {"names": list(vocabulary.clothing), "_type": "ClassLabel"},
+        "lighting": {"names": list(vocabulary.lighting), "_type": "ClassLabel"},
         "occupants": {"dtype": "int16", "_type": "Value"},
+        "subject": {"dtype": "string", "_type": "Value"},
+        "room": {"dtype": "string", "_type": "Value"},
+        # `datasets` 4 calls it List, and still reads this name, which older versions know
+        "tags": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"},
         "calibration_id": {"dtype": "string", "_type": "Value"},
         "synthetic": {"dtype": "bool", "_type": "Value"},
     }
@@ -48,6 +57,7 @@ _STORAGE = {
     "Image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     "Array2D": pa.list_(pa.list_(pa.float32())),
     "ClassLabel": pa.int64(),
+    "Sequence": pa.list_(pa.string()),
     "string": pa.string(),
     "int16": pa.int16(),
     "int32": pa.int32(),
@@ -57,13 +67,13 @@ _STORAGE = {
 }
 
 
-def make_schema(shape: tuple[int, int]) -> pa.Schema:
+def make_schema(shape: tuple[int, int], has_full: bool = True, vocabulary: Vocabulary = DEFAULT) -> pa.Schema:
     """Arrow schema of a shard, with the features and our versions in its metadata.
 
     Args:
-        shape: (rows, columns) of a heatmap.
+        shape, has_full, vocabulary: as in `list_features`.
     """
-    features = list_features(shape)
+    features = list_features(shape, has_full, vocabulary)
     fields = [
         pa.field(name, _STORAGE[kind["dtype"] if kind["_type"] == "Value" else kind["_type"]], metadata=_extend(kind))
         for name, kind in features.items()
@@ -72,7 +82,7 @@ def make_schema(shape: tuple[int, int]) -> pa.Schema:
         {
             "huggingface": json.dumps({"info": {"features": features}}),
             "lrt.schema": SCHEMA_VERSION,
-            "lrt.vocabulary": str(VOCABULARY_VERSION),
+            "lrt.vocabulary": str(vocabulary.version),
             "lrt.version": __version__,
         }
     )

@@ -1,10 +1,13 @@
-"""A dataset at a glance: pictures and the heat that belongs to them, a row a clip."""
+"""A dataset at a glance: pictures and the heat that belongs to them, a row a clip; and what all that shows shares."""
+
+from collections.abc import Collection
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .loading import COLDEST_C, WARMEST_C, PairSet, normalise_heatmap
-from .tags import CLOTHING, LIGHTING
+from .. import LrtError
+from .loading import COLDEST_C, WARMEST_C, PairSet
 
 PAPER = (250, 249, 247)
 INK = (40, 40, 44)
@@ -14,6 +17,24 @@ MARGIN = 16
 GAP = 8  # between columns, and between rows beside the label's line
 LABEL = 24  # px above a row
 LEGEND = 46  # px under the last row
+
+
+class ShowError(LrtError, ValueError):
+    """What is to be shown cannot be, or not where it was asked for."""
+
+
+def check_new_file(out: Path, endings: Collection[str]) -> None:
+    """Refuse before the work what could not be written after it.
+
+    Raises:
+        ShowError: `out` does not end in one of `endings`, exists already, or its folder does not.
+    """
+    if out.suffix.lower() not in endings:
+        raise ShowError(f"{out}: give a name that ends in {' or '.join(endings)}")
+    if out.exists():
+        raise ShowError(f"{out}: exists already; name another file or move this one away")
+    if not out.parent.is_dir():
+        raise ShowError(f"{out}: there is no folder {out.parent}; make it first")
 
 
 def draw_contact_sheet(pairs: PairSet, columns: int = 5, clips: int = 10, zoom: int = 2) -> np.ndarray:
@@ -29,7 +50,7 @@ def draw_contact_sheet(pairs: PairSet, columns: int = 5, clips: int = 10, zoom: 
     """
     _, rows, across, _ = pairs.images.shape
     height, width = rows * zoom, across * zoom
-    shown = _spread(len(pairs.clip_ids), clips)
+    shown = spread(len(pairs.clip_ids), clips)
     top = MARGIN + 2 * LABEL
     sheet = np.full(
         (
@@ -48,7 +69,7 @@ def draw_contact_sheet(pairs: PairSet, columns: int = 5, clips: int = 10, zoom: 
         y = top + row * (LABEL + height + GAP)
         members = np.flatnonzero(pairs.clip == clip)
         _write(sheet, _name_clip(pairs, clip, members), MARGIN, y + LABEL - 8, QUIET)
-        for column, place in enumerate(_spread(len(members), columns)):
+        for column, place in enumerate(spread(len(members), columns)):
             index = members[place]
             x = MARGIN + column * (2 * width + 2 + GAP)
             beside = x + width + 2
@@ -60,21 +81,22 @@ def draw_contact_sheet(pairs: PairSet, columns: int = 5, clips: int = 10, zoom: 
     return sheet
 
 
-def colour_heat(celsius: np.ndarray) -> np.ndarray:
-    """Heat as colour, 19 (dark) to 30 degC (bright).
+def colour_heat(celsius: np.ndarray, coldest_c: float = COLDEST_C, warmest_c: float = WARMEST_C) -> np.ndarray:
+    """Heat as colour, dark is cold, bright is warm; 19 to 30 degC, as a model sees it, unless told otherwise.
 
     Args:
         celsius: (h, w) float32, degC.
+        coldest_c, warmest_c: the ends of the scale; beyond them the colour stays.
 
     Returns:
         (h, w, 3) uint8, RGB.
     """
-    levels = np.rint((normalise_heatmap(celsius) + 1) * 127.5).astype(np.uint8)
+    levels = np.rint(np.clip((celsius - coldest_c) / (warmest_c - coldest_c), 0, 1) * 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
-def _spread(count: int, wanted: int) -> list[int]:
-    """So many of `count` places, evenly spaced, the middle of each stretch."""
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of `count` places, evenly spaced: the middle of each stretch."""
     wanted = min(wanted, count)
     return [int((number + 0.5) * count / wanted) for number in range(wanted)]
 
@@ -82,8 +104,15 @@ def _spread(count: int, wanted: int) -> list[int]:
 def _name_clip(pairs: PairSet, clip: int, members: np.ndarray) -> str:
     first = members[0]
     occupants = int(pairs.occupants[first])
-    who = "nobody in view" if occupants == 0 else f"{CLOTHING[pairs.clothing[first]]} shirt"
-    return f"{pairs.clip_ids[clip]}   {who}, {LIGHTING[pairs.lighting[first]]} light, {len(members)} pairs"
+    who = "nobody in view"
+    if occupants:
+        who = f"{_label(pairs.vocabulary.clothing, int(pairs.clothing[first]))} shirt"
+    lighting = _label(pairs.vocabulary.lighting, int(pairs.lighting[first]))
+    return f"{pairs.clip_ids[clip]}   {who}, {lighting} light, {len(members)} pairs"
+
+
+def _label(names: tuple[str, ...], number: int) -> str:
+    return names[number] if number >= 0 else "unknown"
 
 
 def _enlarge(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

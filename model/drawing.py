@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..dataset.batches import to_network
 from ..dataset.loading import normalise_heatmap
-from .batches import to_network
 from .device import cpu_threads
 from .networks import build_networks
 from .run import Run, RunError

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..dataset.batches import Batches, to_pixels
 from ..dataset.loading import PairSet
-from .batches import Batches, to_pixels
 from .config import TrainConfig
 from .phases import GanPhase, InversionPhase, Phase
 from .pictures import paint_heat, sheet, write_png

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from .. import LrtError
+from ..dataset.batches import Batches
 from ..dataset.loading import PairSet
-from .batches import Batches
 from .config import TrainConfig
 from .device import cpu_threads, pick_device
 from .networks import build_networks
@@ -105,9 +105,7 @@ def train(
     for network in (networks.generator, networks.discriminator, networks.inversion):
         network.to(place).to(memory_format=torch.channels_last)
     stop = stop or threading.Event()
-    loop = _Loop(
-        run, Batches(pairs.images, pairs.heatmaps, place), SampleSheet(pairs, config, place), on_progress, stop
-    )
+    loop = _Loop(run, pairs.on(place), SampleSheet(pairs, config, place), on_progress, stop)
     with cpu_threads(config.cpu_threads):
         if saved is None or saved["phase"] == "gan":
             gan = GanPhase(networks, config)
@@ -151,15 +149,17 @@ class _Loop:
             phase.load_state(saved["state"])
             self.noise.set_state(saved["noise"])
         an_epoch = len(self.batches) // config.batch
-        order = self.batches.order(config.seed, phase.name, step // an_epoch)
+        order = self._order(phase, step // an_epoch)
         sums, counted = torch.zeros(len(phase.metrics), device=self.batches.images.device), 0
+        images = None
         checkpointed = time.monotonic()
 
         while step < steps and not self.stop.is_set():
             epoch, place = divmod(step, an_epoch)
             if place == 0:
-                order = self.batches.order(config.seed, phase.name, epoch)
-            images, heatmaps = self.batches.take(order[place * config.batch : (place + 1) * config.batch])
+                order = self._order(phase, epoch)
+            chosen = order[place * config.batch : (place + 1) * config.batch]
+            images, heatmaps = self.batches.take(chosen, out=images)
             sums += phase.step(images, heatmaps, self.noise)
             step, counted = step + 1, counted + 1
 
@@ -178,6 +178,9 @@ class _Loop:
             self._log(phase, step, (sums / counted).tolist())
         self._checkpoint(phase, step)
         return step
+
+    def _order(self, phase: Phase, epoch: int) -> torch.Tensor:
+        return self.batches.order(self.config.seed, phase.name == "inversion", epoch)
 
     def _log(self, phase: Phase, step: int, means: list[float]) -> None:
         metrics = dict(zip(phase.metrics, means, strict=True))

@@ -6,7 +6,7 @@ ready and that it is alive, the latter only while heat and picture are both fres
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ from .timing.clock import SECOND_NS
 _FRESH_S = 1.0  # the watchdog is fed while both streams are younger
 _JUDGE_EVERY = 5  # seconds
 _TAGS = {"clip_id": str, "clothing": str, "lighting": str, "consent": str, "occupants": int}
+_MORE_TAGS = {"room": str, "tags": list}  # may be left out
+Admit = Callable[[ClipHeader, Path], tuple[ClipHeader, Sequence[str]]]
 _AT_FIRST = TwinScene("red", "bright", 1)  # what the twin shows until a clip's tags say otherwise
 WAVING = TwinScene("red", "bright", 1, script="wave")
 
@@ -35,17 +37,16 @@ class Daemon:
     Args:
         rig: open.
         clips: the folder in which it keeps its clips.
-        check_tags: raises an `LrtError` for clothing, lighting and occupants that are no tags.
+        admit: given a clip's header and the folder, raises an `LrtError` for tags that are none and for a consent under
+            which nothing may be recorded; gives the header to record with, and what to warn of.
         say: told, a line each, what a technician would want to know.
 
     Attributes:
         recordings: how many it has begun.
     """
 
-    def __init__(
-        self, rig: Rig, clips: Path, check_tags: Callable[[str, str, int], None], say: Callable[[str], None]
-    ) -> None:
-        self.rig, self.clips, self._check_tags, self._say = rig, clips.absolute(), check_tags, say
+    def __init__(self, rig: Rig, clips: Path, admit: Admit, say: Callable[[str], None]) -> None:
+        self.rig, self.clips, self._admit, self._say = rig, clips.absolute(), admit, say
         self.station = Station(rig, rig.settings.record.preroll_s)
         self.watch = Watch(rig)
         self.station.listeners.append(self.watch.see)
@@ -166,14 +167,18 @@ class Daemon:
             self.rig.settings = replace(self.rig.settings, sync=sync)
         return {**asdict(sync), "rig": str(self.rig.settings.file or "")}
 
-    def start(self, header: ClipHeader, seconds: float | None) -> None:
+    def start(self, header: ClipHeader, seconds: float | None) -> Sequence[str]:
         """Begin a recording.
 
+        Returns:
+            What to warn of.
+
         Raises:
+            LrtError: see `admit`.
             RigError: the rig is not fit to record.
             ClipError: see `Recorder`; or a clip is being recorded.
         """
-        self._check_tags(header.clothing, header.lighting, header.occupants)
+        header, warnings = self._admit(replace(header, synthetic=self.rig.synthetic), self.clips)
         with self._starting:
             self._refuse_busy()
             self._refuse_unfit()
@@ -182,17 +187,21 @@ class Daemon:
                 self.station.forget()
             self.station.start(self.clips, header_of(self.rig, header), seconds)
             self.recordings += 1
+        for warning in warnings:
+            self._say(warning)
+        return warnings
 
     def _start(self, request: Request) -> dict[str, Any]:
-        for name, kind in _TAGS.items():
+        wanted = _TAGS | {name: kind for name, kind in _MORE_TAGS.items() if name in request}
+        for name, kind in wanted.items():
             if type(request.get(name)) is not kind:
                 raise DaemonError(f"start: '{name}' is {request.get(name)!r}; give it as {kind.__name__}")
         seconds = request.get("seconds")
         if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds <= 24 * 3600):
             raise DaemonError(f"start: 'seconds' is {seconds!r}; give 0 to 86400, or leave it out")
-        tags = {name: request[name] for name in _TAGS}
-        self.start(ClipHeader(**tags, rig=self.rig.settings.as_dict()), seconds)
-        return self.status()
+        tags = {name: request[name] for name in wanted}
+        warnings = self.start(ClipHeader(**tags, rig=self.rig.settings.as_dict()), seconds)
+        return {**self.status(), "warnings": list(warnings)}
 
     def _refuse_busy(self) -> None:
         if self.station.recorder is not None:
@@ -248,7 +257,7 @@ def open_daemon(
     settings: RigSettings,
     clips: Path,
     socket: Path,
-    check_tags: Callable[[str, str, int], None],
+    admit: Admit,
     say: Callable[[str], None],
 ) -> Iterator[Daemon]:
     """The daemon, its door open and its devices too, as far as they are there; all closed at the end.
@@ -257,6 +266,6 @@ def open_daemon(
         DaemonError: another one runs.
     """
     with open_rig(settings, _AT_FIRST, live=True, patient=True) as rig:
-        daemon = Daemon(rig, clips, check_tags, say)
+        daemon = Daemon(rig, clips, admit, say)
         with Door(socket, daemon.handle):
             yield daemon

@@ -10,7 +10,6 @@ from .header import FINISHED, HEADER_NAME, LOG_NAME, RECOVERED, ClipError, ClipH
 from .log import is_being_written
 from .write import rename_durably
 
-TAGS = ("clothing", "lighting", "occupants", "consent")
 _REMOVING = ".removing"
 
 
@@ -20,7 +19,8 @@ def mend_tags(folder: Path, by: str, **tags: Any) -> ClipHeader:
     Args:
         folder: the clip, whole.
         by: who says so.
-        tags: any of TAGS; those that are as they were change nothing.
+        tags: `clothing`, `lighting`, `occupants`, `consent`, `room`, `tags` (all the free ones) and `vocabulary`;
+            those that are as they were change nothing.
 
     Returns:
         The header as it now stands.
@@ -67,3 +67,18 @@ def remove_clip(folder: Path) -> None:
         shutil.rmtree(doomed)
     except OSError as error:
         raise ClipError(f"clip {folder.name} could not be removed: {error.strerror or error}") from error
+
+
+def finish_removals(root: Path) -> int:
+    """Take away what is left of clips whose removal was cut off, and say of how many.
+
+    Raises:
+        ClipError: the disk refuses.
+    """
+    left = [folder for folder in Path(root).glob(f".*{_REMOVING}") if folder.is_dir()]
+    for folder in left:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise ClipError(f"{folder} could not be removed: {error.strerror or error}") from error
+    return len(left)

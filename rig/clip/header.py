@@ -12,6 +12,7 @@ from ... import LrtError, __version__, write_whole
 SCHEMA = "lrt.clip/1"
 HEADER_NAME, LOG_NAME, PARTIAL = "clip.json", "clip.mcap", ".partial"
 RECORDING, FINISHED, RECOVERED = "recording", "finished", "recovered"
+_FREE_TAG = re.compile(r"[a-z0-9_.-]{1,32}")
 _CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -27,6 +28,16 @@ def check_clip_id(clip_id: str) -> None:
     """
     if not _CLIP_ID.fullmatch(clip_id):
         raise ClipError(f"clip id '{clip_id}': use 1 to 64 letters, digits, - and _, a letter or digit first")
+
+
+def check_free_tag(text: str, what: str = "tag") -> None:
+    """Refuse a free tag, or a room, of other letters.
+
+    Raises:
+        ClipError: not 1 to 32 of a-z, 0-9, `_`, `.`, `-`.
+    """
+    if not isinstance(text, str) or not _FREE_TAG.fullmatch(text):
+        raise ClipError(f"{what} '{text}': use 1 to 32 of a-z, 0-9, '_', '.' and '-'")
 
 
 def is_as_written(folder: Path) -> bool:
@@ -52,7 +63,7 @@ class ClipHeader:
     Attributes:
         clip_id: the folder's name too.
         clothing, lighting, occupants: the tags, true of the whole clip (dataset/tags.py has the vocabulary).
-        consent: number of the consent form of the people in view.
+        consent: number of the consent form of the person in view; of several, joined by commas.
         rig: the rig's settings, as `RigSettings.as_dict` gives them.
         synthetic: the twin made it; nobody may take it for data.
         twin: the twin's truth (pose, shift, scale, offset), None for a real rig.
@@ -62,8 +73,12 @@ class ClipHeader:
         counts: `heatmaps`, `images`, `events`.
         clocks: `start` and `stop`, each of `timing.wall.read_clocks`; a cut clip has no `stop`.
         sha256: of clip.mcap, hexadecimal; None until finished.
+        room: where it was recorded, a free tag; "" if nobody noted it.
+        tags: free tags.
+        vocabulary: `version`, `clothing` and `lighting` that clothing and lighting were chosen from; None, of a clip
+            from before there was a choice, is the built-in one.
         follows: the clip that this one goes on from, of a recording that was split.
-        history: mended tags, the oldest first: `tag`, `old`, `new`, `real_ns`, `by`.
+        history: mended fields, the oldest first: `tag`, `old`, `new`, `real_ns`, `by`.
         software, schema: what wrote it, and in which layout.
     """
 
@@ -81,6 +96,9 @@ class ClipHeader:
     counts: dict[str, int] = field(default_factory=dict)
     clocks: dict[str, dict[str, int]] = field(default_factory=dict)
     sha256: str | None = None
+    room: str = ""
+    tags: list[str] = field(default_factory=list)
+    vocabulary: dict[str, Any] | None = None
     follows: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     software: str = f"lrt {__version__}"
@@ -90,6 +108,12 @@ class ClipHeader:
         check_clip_id(self.clip_id)
         if not self.consent.strip():
             raise ClipError(f"clip {self.clip_id}: a recording needs the number of a consent form (--consent)")
+        if self.room:
+            check_free_tag(self.room, "room")
+        for tag in self.tags:
+            check_free_tag(tag, "tag")
+        if len(set(self.tags)) < len(self.tags):
+            raise ClipError(f"clip {self.clip_id}: a tag is given twice, of {', '.join(self.tags)}")
 
     def write(self, folder: Path) -> None:
         """Write clip.json, whole, with a check sum over all that stands in it."""

@@ -9,7 +9,7 @@ import numpy as np
 from ..records import Event, Heatmap, Image, Pair
 from ..timing.pairing import pair_nearest
 from ..timing.stamps import fit_stamps
-from .compressed import decode_pixels
+from .compressed import decode_message, decode_pixels
 from .header import FINISHED, HEADER_NAME, LOG_NAME, RECOVERED, ClipError, ClipHeader
 from .log import EVENTS, RGB, THERMAL, Entry, decode_event, decode_heatmap, read_data, read_index
 
@@ -23,6 +23,7 @@ class Clip:
         folder: where it lies.
         header: its clip.json.
         image_times_ns: (M,) int64, ascending.
+        image_sequences: (M,) int64, the camera's count of them; a jump is an image that was missed.
     """
 
     def __init__(self, folder: Path, header: ClipHeader, entries: list[Entry]) -> None:
@@ -33,10 +34,11 @@ class Clip:
             by_topic[entry.topic].append(entry)
         self._images = sorted(by_topic[RGB], key=lambda entry: entry.time_ns)
         self.image_times_ns = np.array([entry.time_ns for entry in self._images], np.int64)
+        self.image_sequences = np.array([entry.sequence for entry in self._images], np.int64)
+        self._thermal = sorted(by_topic[THERMAL], key=lambda entry: entry.sequence)
         with (folder / LOG_NAME).open("rb") as file:
-            heatmaps = [decode_heatmap(read_data(file, entry)) for entry in by_topic[THERMAL]]
+            heatmaps = [decode_heatmap(read_data(file, entry)) for entry in self._thermal]
             self._events = [decode_event(read_data(file, entry)) for entry in by_topic[EVENTS]]
-        heatmaps.sort(key=lambda heatmap: heatmap.sequence)
         stamps_ns = fit_stamps(
             np.array([heatmap.sequence for heatmap in heatmaps], np.int64),
             np.array([heatmap.earliest_ns for heatmap in heatmaps], np.int64),
@@ -75,13 +77,34 @@ class Clip:
             ClipError: it cannot be decoded.
         """
         entry = self._images[index]
-        with (self.folder / LOG_NAME).open("rb") as file:
-            data = read_data(file, entry)
         try:
-            pixels = decode_pixels(data)
+            pixels = decode_pixels(self._message(index))
         except ValueError as error:
             raise ClipError(f"clip {self.header.clip_id}: image {index}: {error}") from error
         return Image(entry.time_ns, pixels, entry.sequence)
+
+    def jpeg(self, index: int) -> bytes:
+        """The file of the image at a position of `image_times_ns`, as it was recorded.
+
+        Raises:
+            IndexError: there is none.
+            ClipError: its message holds none.
+        """
+        try:
+            return decode_message(self._message(index))
+        except ValueError as error:
+            raise ClipError(f"clip {self.header.clip_id}: image {index}: {error}") from error
+
+    @property
+    def image_bytes(self) -> np.ndarray:
+        """(M,) int64: how long each image's message is; its stamp takes up to ten bytes of it, the rest is the JPEG."""
+        return np.array([entry.length for entry in self._images], np.int64)
+
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) and (M,) int64: where heatmaps and images stand in the file, which is the order in which they came."""
+        heat, images = ([entry.offset for entry in entries] for entries in (self._thermal, self._images))
+        return np.array(heat, np.int64), np.array(images, np.int64)
 
     def pair_index(self, max_gap_ms: float, offset_ms: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which image goes with which heatmap.
@@ -106,6 +129,10 @@ class Clip:
     def events(self) -> list[Event]:
         """What happened while it was recorded."""
         return list(self._events)
+
+    def _message(self, index: int) -> bytes:
+        with (self.folder / LOG_NAME).open("rb") as file:
+            return read_data(file, self._images[index])
 
     @property
     def sha256(self) -> str:

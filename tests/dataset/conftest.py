@@ -52,6 +52,7 @@ def make_clip() -> MakeClip:
         skip_images: Sequence[int] = (),
         rig: dict[str, Any] = RIG,
         picture: Callable[[int, int], np.ndarray] = picture_of,
+        raw: Callable[[int, int], np.ndarray] = raw_of,
         **tags: Any,
     ) -> Path:
         fields = {"clothing": "red", "lighting": "dim", "occupants": 1, "consent": "P07", **tags}
@@ -60,7 +61,7 @@ def make_clip() -> MakeClip:
             for frame in range(frames):
                 time_ns = START_NS + frame * 100 * MS_NS
                 # known to within nothing: the reader's fit has no room to move it
-                writer.write_heatmap(Heatmap(time_ns, raw_of(number, frame), 352, frame, time_ns, time_ns))
+                writer.write_heatmap(Heatmap(time_ns, raw(number, frame), 352, frame, time_ns, time_ns))
                 if frame not in skip_images:
                     image_ns = time_ns + round(late_ms * MS_NS)
                     writer.write_image(Image(image_ns, picture(number, frame), frame))
@@ -105,7 +106,7 @@ def clips(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> list
     root = tmp_path_factory.mktemp("clips")
     return [
         make_clip(root, "kitchen-00", 0),
-        make_clip(root, "kitchen-01", 1, clothing="blue", lighting="bright"),
+        make_clip(root, "kitchen-01", 1, clothing="blue", lighting="bright", room="kitchen", tags=["test"]),
         make_clip(root, "kitchen-02", 2, clothing="white", occupants=0),
     ]
 

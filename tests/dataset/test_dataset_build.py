@@ -15,6 +15,7 @@ import pytest
 from lrt import LrtError
 from lrt.calibration.geometry import Calibration, CalibrationError, find_view, write_calibration
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
+from lrt.dataset.config import parse_size
 from lrt.dataset.info import read_info
 from lrt.dataset.loading import load_pairs
 from lrt.dataset.schema import DatasetError
@@ -81,6 +82,9 @@ def test_every_row_says_when_what_and_whence(report: BuildReport, calibration_pa
     assert set(rows["lighting"]) == {0}
     assert set(rows["occupants"]) == {1}
     assert set(rows["synthetic"]) == {False}
+    assert set(rows["subject"]) == {""}
+    assert set(rows["room"]) == {"kitchen"}
+    assert rows["tags"] == [["test"]] * 12
     assert set(rows["calibration_id"]) == {hashlib.sha256(calibration_path.read_bytes()).hexdigest()}
 
 
@@ -116,9 +120,9 @@ def test_a_clip_lies_in_one_split(report: BuildReport) -> None:
     assert load_pairs(report.path).clip_ids == ("kitchen-00", "kitchen-02")
     assert load_pairs(report.path, "test").clip_ids == ("kitchen-01",)
     assert sorted(path.name for path in (report.path / "data").iterdir()) == [
-        "test-00000-of-00001.parquet",
-        "train-00000-of-00002.parquet",
-        "train-00001-of-00002.parquet",
+        "kitchen-00.parquet",
+        "kitchen-01.parquet",
+        "kitchen-02.parquet",
     ]
 
 
@@ -129,7 +133,7 @@ def test_the_same_clips_in_any_order_give_the_same_bytes(
         clips[::-1], calibration_path, tmp_path / "another-name", BuildConfig(test_clips=("kitchen-01",))
     )
     assert hash_all(again.path) == hash_all(report.path)
-    assert len(hash_all(again.path)) == 6
+    assert len(hash_all(again.path)) == 7
 
 
 def test_the_other_published_size_is_a_setting(make_clip, calibration: Calibration, tmp_path: Path, heat_of) -> None:
@@ -166,11 +170,112 @@ def test_a_long_clip_is_written_in_groups_that_join_without_a_seam(
 ) -> None:
     clip = make_clip(tmp_path, "long", frames=11)
     whole = load_pairs(build_dataset([clip], calibration_path, tmp_path / "whole").path)
-    monkeypatch.setattr("lrt.dataset.build.ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("lrt.dataset.shard.ROWS_PER_GROUP", 4)
     split = build_dataset([clip], calibration_path, tmp_path / "split")
     assert pq.ParquetFile(split.path / split.info.clips[0].shard).num_row_groups == 3
     for name in ("images", "heatmaps", "frame"):
         np.testing.assert_array_equal(getattr(load_pairs(split.path), name), getattr(whole, name))
+
+
+# ----------------------------------------------------------------------------------------------- nothing without a word
+
+
+def read_stale(stale: set[int]):
+    """Heat of which some frames repeat the one before."""
+
+    def raw(_: int, frame: int) -> np.ndarray:
+        while frame in stale:
+            frame -= 1
+        return (80 + (np.arange(64) * 5 + frame * 7) % 32).reshape(8, 8).astype(np.int16)
+
+    return raw
+
+
+def test_heatmaps_that_are_not_fit_make_no_rows_and_are_counted_by_reason(
+    make_clip, calibration_path: Path, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path, "stale", frames=40, raw=read_stale({10, 11, 12, 30}), skip_images=(3, 30))
+    report = build_dataset([clip], calibration_path, tmp_path / "out")
+    # one that has no picture either counts as that
+    assert report.info.left_out == {"no picture near enough in time": 2, "stale read": 3}
+    assert report.info.pairs == 35
+    times_ms = np.array(rows_of(report.path, "stale")["t_ns"]) / 1e6
+    np.testing.assert_allclose(times_ms, [100 * frame for frame in range(40) if frame not in (3, 10, 11, 12, 30)])
+    lines = (report.path / "README.md").read_text().splitlines()
+    assert {"| 3 | stale read |", "| 2 | no picture near enough in time |", "| 1 | stale-heat |"} <= set(lines)
+
+
+def test_a_clip_that_fails_is_left_out_whole_and_counted_unless_its_rule_is_allowed(
+    make_clip, clips: list[Path], calibration_path: Path, tmp_path: Path
+) -> None:
+    bad = make_clip(tmp_path, "bad", frames=40, raw=read_stale(set(range(10, 35))))
+    report = build_dataset([*clips, bad], calibration_path, tmp_path / "out")
+    assert [clip.clip_id for clip in report.info.clips] == ["kitchen-00", "kitchen-01", "kitchen-02"]
+    (left_out,) = report.info.clips_left_out
+    assert (left_out.clip_id, left_out.reason, left_out.heatmaps) == ("bad", "stale-heat", 40)
+    assert report.info.left_out["clip left out: stale-heat"] == 40
+    assert not (report.path / "data" / "bad.parquet").exists()
+    assert "Whole clips left out: 1 (stale-heat)." in (report.path / "README.md").read_text()
+    config = BuildConfig(allow=("stale-heat",))
+    allowed = build_dataset([*clips, bad], calibration_path, tmp_path / "allowed", config)
+    assert allowed.info.clips_left_out == ()
+    assert allowed.info.clips[0].pairs == 15
+    assert any(doubt.startswith("stale-heat: ") for doubt in allowed.info.clips[0].warnings)
+
+
+def test_the_noise_is_that_of_the_pixels_that_nobody_passes(make_clip, calibration_path: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+
+    def raw(_: int, frame: int) -> np.ndarray:
+        celsius = 22 + random.normal(0, 0.5, (8, 8))
+        celsius[:, :3] += 4 * (frame // 10 % 2)  # somebody comes and goes
+        return np.rint(4 * celsius).astype(np.int16)
+
+    report = build_dataset([make_clip(tmp_path, "noise", frames=300, raw=raw)], calibration_path, tmp_path / "out")
+    assert report.info.noise_c == pytest.approx(0.5, abs=0.03)
+    assert (
+        f"Noise of the sensor as these clips show it: {report.info.noise_c:.2f} degC"
+        in (report.path / "README.md").read_text()
+    )
+
+
+# --------------------------------------------------------------------------------------------------- the vocabulary
+
+
+LONGER = {"version": 2, "clothing": ["white", "red", "green", "blue", "black", "grey"], "lighting": ["bright", "dim"]}
+OTHER = {"version": 2, "clothing": ["white", "red", "green", "blue", "black", "pink"], "lighting": ["bright", "dim"]}
+
+
+def test_a_label_of_ones_own_is_a_label_of_the_dataset(
+    make_clip, clips: list[Path], calibration_path: Path, tmp_path: Path
+) -> None:
+    grey = make_clip(tmp_path, "grey", clothing="grey", vocabulary=LONGER)
+    report = build_dataset([*clips, grey], calibration_path, tmp_path / "out")
+    assert report.info.vocabulary == LONGER
+    assert set(rows_of(report.path, "grey")["clothing"]) == {5}
+    assert "| grey | 0 | 12 | 12 |" in (report.path / "README.md").read_text().splitlines()
+    assert "          '5': grey" in (report.path / "README.md").read_text().splitlines()
+
+
+def test_a_vocabulary_may_grow_between_builds_and_not_change(
+    make_clip, clips: list[Path], calibration_path: Path, tmp_path: Path
+) -> None:
+    out = build_dataset(clips, calibration_path, tmp_path / "out").path
+    grey = make_clip(tmp_path, "grey", clothing="grey", vocabulary=LONGER)
+    build_dataset([*clips, grey], calibration_path, out, replace=True)
+    before = hash_all(out)
+    pink = make_clip(tmp_path, "pink", clothing="pink", vocabulary=OTHER)
+    refuse(DatasetError, "and would change their numbers", [*clips, pink], calibration_path, out, replace=True)
+    refuse(TagError, "vocabularies that disagree", [grey, pink], calibration_path, tmp_path / "both")
+    assert hash_all(out) == before
+    smaller = build_dataset(clips, calibration_path, out, replace=True)
+    assert smaller.info.vocabulary == LONGER  # a model trained before still reads its labels
+    assert smaller.kept == 3
+
+
+def test_a_tag_that_nobody_looked_up_is_one_line(make_clip, calibration_path: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path, "clip", clothing="unknown")
+    refuse(TagError, f"{clip}: clothing is unknown; `lrt clips tag`", [clip], calibration_path, tmp_path / "out")
 
 
 # ---------------------------------------------------------------------------------------------------------- refusals
@@ -232,9 +337,9 @@ def test_images_of_another_size_than_the_calibrations_are_an_error(
 
 def test_a_clip_without_a_single_pair_is_an_error(make_clip, calibration_path: Path, tmp_path: Path) -> None:
     clip = make_clip(tmp_path, "far", late_ms=5000)
-    refuse(DatasetError, "none of its 12 heatmaps has a picture", [clip], calibration_path, tmp_path / "out")
+    refuse(DatasetError, "all 1 clips are left out, far for one", [clip], calibration_path, tmp_path / "out")
     blind = make_clip(tmp_path, "blind", skip_images=range(12))
-    refuse(DatasetError, "none of its 12 heatmaps has a picture", [blind], calibration_path, tmp_path / "out")
+    refuse(DatasetError, "12 heatmaps, 0 pictures", [blind], calibration_path, tmp_path / "out")
 
 
 def test_clips_of_two_rigs_are_an_error(make_clip, clips: list[Path], calibration_path: Path, tmp_path: Path) -> None:
@@ -269,14 +374,14 @@ def test_what_stands_there_is_not_overwritten(
 def test_a_dataset_of_ours_is_replaced_when_asked(copy: Path, clips: list[Path], calibration_path: Path) -> None:
     build_dataset(clips[:1], calibration_path, copy, replace=True)
     assert read_info(copy).splits == {"train": 12}
-    assert [path.name for path in (copy / "data").iterdir()] == ["train-00000-of-00001.parquet"]
+    assert [path.name for path in (copy / "data").iterdir()] == ["kitchen-00.parquet"]
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
 
 def test_a_failed_replacement_leaves_the_old_dataset(copy: Path, make_clip, calibration_path: Path) -> None:
     before = hash_all(copy)
     clip = make_clip(copy.parent, "far", late_ms=5000)
-    refuse(DatasetError, "none of its 12", [clip], calibration_path, copy, replace=True)
+    refuse(DatasetError, "nothing to build", [clip], calibration_path, copy, replace=True)
     assert hash_all(copy) == before
 
 
@@ -316,11 +421,40 @@ def test_a_file_where_a_folder_should_be_is_one_line(clips: list[Path], calibrat
         ({"max_gap_ms": 0}, "max gap"),
         ({"max_gap_ms": float("nan")}, "max gap"),
         ({"test_fraction": 1.0}, "test fraction"),
+        ({"shape": (65, 8)}, "at most 64"),
+        ({"split_by": "frame"}, "split by 'frame' is not known; choose one of clip, subject"),
+        ({"scope": "all"}, "scope 'all' is not known; choose one of internal, share, publish"),
+        ({"allow": ("blur",)}, "rule 'blur' is not known; the quality rules are tags, consent"),
     ],
 )
 def test_a_setting_without_sense_is_an_error(fields: dict, text: str) -> None:
     with pytest.raises(DatasetError, match=text):
         BuildConfig(**fields)
+
+
+@pytest.mark.parametrize("size", ["8", "8x", "x5", "8x5x3", "-8x5", "8.5x5", "wide"])
+def test_a_size_that_is_none_is_one_line(size: str) -> None:
+    with pytest.raises(DatasetError, match="give columns x rows of the heatmap, like 8x5"):
+        parse_size(size)
+
+
+def test_a_size_is_said_columns_first() -> None:
+    assert parse_size("16x12") == (12, 16)
+
+
+def test_a_picture_finer_than_its_image_is_one_line(clips: list[Path], calibration_path: Path, tmp_path: Path) -> None:
+    text = "a picture of 256x160 would be drawn from 160x100 pixels of the recorded images; choose a smaller --size"
+    refuse(DatasetError, text, clips, calibration_path, tmp_path / "out", config=BuildConfig(shape=(20, 32)))
+
+
+def test_a_test_clip_that_was_left_out_is_one_line(
+    make_clip, clips: list[Path], calibration_path: Path, tmp_path: Path
+) -> None:
+    bad = make_clip(tmp_path, "bad", frames=40, raw=read_stale(set(range(10, 35))))
+    config = BuildConfig(test_clips=("bad",))
+    refuse(
+        DatasetError, "test clip 'bad' is not among", [*clips, bad], calibration_path, tmp_path / "out", config=config
+    )
 
 
 def test_building_and_loading_need_neither_torch_nor_datasets() -> None:

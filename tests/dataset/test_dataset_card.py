@@ -29,10 +29,17 @@ def card(report: BuildReport) -> list[str]:
         "| blue | 12 | 0 | 12 |",
         "| all | 12 | 24 | 36 |",
         "| kitchen-01 | test | 12 | 0 | blue | bright | 1 | 0.0 ms | 20.0 to 27.8 degC |",
-        "| One thermal pixel | 20.00 +- 0.06 px |",
-        "| Sensor's centre | x 80.0 +- 0.4 px, y 60.0 +- 0.5 px |",
+        "| One thermal pixel | 20.00 px +- 0.06 |",
+        "| Sensor's centre | x 80.0 px +- 0.40, y 60.0 px +- 0.50 |",
         "| Cut from the image | 160x100 px at (0, 20) |",
         "No heatmap was left out.",
+        "No clip was left out.",
+        "| default | 2 | 24 | 1 | 12 |",
+        "| leave-red-out | 2 | 24 | 1 | 12 |",
+        "| Rooms | kitchen |",
+        "| People | not known |",
+        "| Scope of the consents | internal |",
+        "| 3 | consent |",
     ],
 )
 def test_the_card_holds(card: list[str], line: str) -> None:
@@ -58,10 +65,51 @@ def test_a_warning_of_the_calibration_stands_on_the_card(report: BuildReport, ca
     assert "| Verdict | WARN: walk about more |" in render_card(report.info, doubtful)
 
 
+def test_what_the_calibration_did_not_settle_is_unknown(report: BuildReport, calibration: Calibration) -> None:
+    text = render_card(report.info, replace(calibration, s_sd=float("inf")))
+    assert "| One thermal pixel | 20.00 px +- unknown |" in text.splitlines()
+
+
+def test_a_card_of_an_import_says_what_it_does_not_know(report: BuildReport) -> None:
+    clips = tuple(
+        replace(clip, pair_error_ms_p95=None, clothing="unknown", occupants=-1, warnings=())
+        for clip in report.info.clips
+    )
+    info = replace(
+        report.info,
+        clips=clips,
+        pair_errors=None,
+        field_of_view_deg=None,
+        view={},
+        has_full=False,
+        notes=("One more thing.",),
+    )
+    lines = render_card(info, None).splitlines()
+    for line in (
+        "| Field of view | not known |",
+        "| Heatmap resolution | 8x5 |",
+        "| Occupants | not known |",
+        "| unknown | 12 | 24 | 36 |",
+        "| kitchen-01 | test | 12 | 0 | unknown | bright | not known | not known | 20.0 to 27.8 degC |",
+        "How far apart heat and picture are is not known.",
+        "There is none: heat and pictures came cut to each other.",
+        "One more thing.",
+    ):
+        assert line in lines
+    assert not any("heatmap_full" in line for line in lines)
+
+
+def test_the_card_says_what_may_be_done_and_leaves_the_owner_to_say_the_rest(card: list[str]) -> None:
+    text = " ".join(card)
+    assert "Do not try to find out who is in it" in text
+    assert "*write here whom to ask, before this dataset is passed on*" in text
+    assert "*Not chosen yet: whoever passes this dataset on names one here" in text
+
+
 def test_what_was_left_out_stands_on_the_card(report: BuildReport, calibration: Calibration) -> None:
     clips = tuple(replace(clip, left_out={"no picture near enough in time": 2}) for clip in report.info.clips)
     text = render_card(replace(report.info, clips=clips), calibration)
-    assert "Heatmaps left out: 6 (no picture near enough in time)." in text
+    assert "| 6 | no picture near enough in time |" in text.splitlines()
 
 
 def test_the_longest_bar_of_the_histogram_is_the_fullest_bin_and_one_pair_shows() -> None:

@@ -40,6 +40,9 @@ def test_datasets_opens_it_in_one_line_with_its_features(hub: ModuleType, report
             "clothing": hub.ClassLabel(names=["white", "red", "green", "blue", "black"]),
             "lighting": hub.ClassLabel(names=["bright", "dim"]),
             "occupants": hub.Value("int16"),
+            "subject": hub.Value("string"),
+            "room": hub.Value("string"),
+            "tags": hub.List(hub.Value("string")),
             "calibration_id": hub.Value("string"),
             "synthetic": hub.Value("bool"),
         }
@@ -71,7 +74,8 @@ def test_a_shard_alone_and_the_card_alone_tell_the_same_features(
     shard = str(report.path / report.info.clips[0].shard)
     alone = hub.load_dataset("parquet", data_files=shard, split="train", cache_dir=str(tmp_path))
     card = DatasetCard.load(report.path / "README.md").data.to_dict()
-    assert alone.features == hub.Features._from_yaml_list(card["dataset_info"]["features"])
+    for config in card["dataset_info"]:
+        assert alone.features == hub.Features._from_yaml_list(config["features"])
     assert alone.features == hub.Features.from_dict(list_features((5, 8)))
 
 
@@ -83,12 +87,25 @@ def test_the_hub_reads_the_cards_front_matter(hub: ModuleType, report: BuildRepo
     assert front["license"] == "other"
     assert front["size_categories"] == ["n<1K"]
     assert "synthetic" not in front["tags"]
-    assert front["configs"] == [
-        {
-            "config_name": "default",
-            "data_files": [
-                {"split": "train", "path": "data/train-*.parquet"},
-                {"split": "test", "path": "data/test-*.parquet"},
-            ],
-        }
-    ]
+    first, *others = front["configs"]
+    assert first == {
+        "config_name": "default",
+        "default": True,
+        "data_files": [
+            {"split": "train", "path": ["data/kitchen-00.parquet", "data/kitchen-02.parquet"]},
+            {"split": "test", "path": ["data/kitchen-01.parquet"]},
+        ],
+    }
+    assert [config["config_name"] for config in others] == list(report.info.named_splits)[1:]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_every_named_split_opens_with_the_clips_that_it_names(
+    hub: ModuleType, report: BuildReport, tmp_path: Path, streaming: bool
+) -> None:
+    assert set(report.info.named_splits) == {"default", *(f"leave-{colour}-out" for colour in ("red", "blue", "white")),
+        "leave-bright-out", "leave-dim-out"}  # fmt: skip
+    for name, sides in report.info.named_splits.items():
+        opened = hub.load_dataset(str(report.path), name, streaming=streaming, cache_dir=str(tmp_path))
+        for side, clip_ids in sides.items():
+            assert sorted({row["clip_id"] for row in opened[side]}) == clip_ids

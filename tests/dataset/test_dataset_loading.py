@@ -1,12 +1,16 @@
 """Loading: what was built, or one line that says why not."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import lrt.dataset
 from lrt.dataset.build import BuildConfig, BuildReport, build_dataset
 from lrt.dataset.info import read_info
 from lrt.dataset.loading import load_pairs, normalise_heatmap, restore_heatmap
@@ -16,6 +20,24 @@ from lrt.dataset.schema import DatasetError
 def edit_info(dataset: Path, **fields: object) -> None:
     path = dataset / "dataset.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def edit_clips(dataset: Path, *drop: str, **fields: object) -> None:
+    """Give every clip in `dataset.json` these fields, and take those from it."""
+    clips: list[dict[str, Any]] = json.loads((dataset / "dataset.json").read_text())["clips"]
+    kept = [{name: value for name, value in clip.items() if name not in drop} for clip in clips]
+    edit_info(dataset, clips=[clip | fields for clip in kept])
+
+
+def first_shard(dataset: Path) -> Path:
+    return dataset / read_info(dataset).clips[0].shard
+
+
+@pytest.fixture
+def unhashed(copy: Path) -> Path:
+    """The copy without its shards' hashes, as schema 1.0 had none: what is behind them has to hold alone."""
+    edit_clips(copy, shard_sha256="")
+    return copy
 
 
 def refuse(path: Path, text: str, split: str = "train") -> None:
@@ -88,45 +110,132 @@ def test_a_damaged_description_is_an_error(copy: Path, content: str) -> None:
 
 
 def test_a_missing_shard_is_an_error(copy: Path) -> None:
-    (copy / "data" / "train-00001-of-00002.parquet").unlink()
-    refuse(copy, "train-00001-of-00002.parquet: missing")
+    first_shard(copy).unlink()
+    refuse(copy, f"{first_shard(copy)}: missing")
 
 
-def test_a_cut_shard_is_an_error(copy: Path) -> None:
-    shard = copy / "data" / "train-00000-of-00002.parquet"
+def test_any_bit_that_turned_is_an_error(copy: Path) -> None:
+    shard = first_shard(copy)
+    whole = shard.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 20).astype(int):
+        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        refuse(copy, f"{shard}: damaged, or of another dataset")
+
+
+def test_a_whole_shard_of_another_build_is_an_error(copy: Path) -> None:
+    shard = first_shard(copy)
+    pq.write_table(pq.read_table(shard).take(list(reversed(range(12)))), shard)  # as many rows, in another order
+    refuse(copy, f"{shard}: damaged, or of another dataset")
+
+
+def test_a_cut_shard_is_an_error(unhashed: Path) -> None:
+    shard = first_shard(unhashed)
     shard.write_bytes(shard.read_bytes()[:-200])
-    refuse(copy, "train-00000-of-00002.parquet: damaged")
+    refuse(unhashed, f"{shard}: damaged")
 
 
-def test_a_shard_of_another_build_is_an_error(copy: Path) -> None:
-    shard = copy / "data" / "train-00000-of-00002.parquet"
+def test_a_shard_of_fewer_rows_is_an_error(unhashed: Path) -> None:
+    shard = first_shard(unhashed)
     pq.write_table(pq.read_table(shard).slice(0, 5), shard)
-    refuse(copy, "5 rows")
+    refuse(unhashed, "5 rows")
 
 
-def test_a_damaged_picture_is_an_error(copy: Path) -> None:
-    shard = copy / "data" / "train-00000-of-00002.parquet"
+def test_a_damaged_picture_is_an_error(unhashed: Path) -> None:
+    shard = first_shard(unhashed)
     table = pq.read_table(shard)
     rows = table.to_pydict()
     rows["rgb"][7]["bytes"] = b"no PNG"
     pq.write_table(type(table).from_pydict(rows, schema=table.schema), shard)
-    refuse(copy, "picture 7 cannot be decoded")
+    refuse(unhashed, "picture 7 cannot be decoded")
 
 
-def test_a_damaged_shard_is_an_error_or_does_not_matter_but_never_a_wrong_pair(copy: Path) -> None:
-    shard = copy / "data" / "train-00000-of-00002.parquet"
-    whole, right = shard.read_bytes(), load_pairs(copy)
+def test_without_a_hash_damage_is_an_error_or_does_not_matter_but_never_a_wrong_pair(unhashed: Path) -> None:
+    shard = first_shard(unhashed)
+    whole, right = shard.read_bytes(), load_pairs(unhashed)
     caught = 0
     for place in np.random.default_rng(0).integers(0, len(whole), 60):
         shard.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
         try:
-            pairs = load_pairs(copy)
+            pairs = load_pairs(unhashed)
         except DatasetError:
             caught += 1
         else:  # in a column that is not read, or in a note
             for name in ("images", "heatmaps", "frame", "clothing", "lighting", "occupants"):
                 np.testing.assert_array_equal(getattr(pairs, name), getattr(right, name))
     assert caught > 30
+
+
+def test_a_dataset_of_schema_1_0_is_read_as_before(copy: Path) -> None:
+    now = load_pairs(copy)
+    shard = first_shard(copy)
+    pq.write_table(pq.read_table(shard).drop_columns(["subject", "room", "tags"]), shard)
+    edit_clips(copy, "shard_sha256", "subject", "room", "tags", "noise_c", "warnings", "inputs")
+    path = copy / "dataset.json"
+    later = {"named_splits", "scope", "vocabulary", "clips_left_out", "has_full", "notes"}
+    saved = {name: value for name, value in json.loads(path.read_text()).items() if name not in later}
+    path.write_text(json.dumps(saved | {"schema": "1.0.0"}))
+    pairs = load_pairs(copy)
+    np.testing.assert_array_equal(pairs.images, now.images)
+    np.testing.assert_array_equal(pairs.clothing, now.clothing)
+    assert (pairs.subjects, pairs.rooms, pairs.tags) == (("", ""), ("", ""), ((), ()))
+    assert len(load_pairs(copy, "test")) == 12
+
+
+def test_a_named_split_holds_out_what_it_says(copy: Path) -> None:
+    default = {"train": ["kitchen-00", "kitchen-02"], "test": ["kitchen-01"]}
+    red = {"train": ["kitchen-01", "kitchen-02"], "test": ["kitchen-00"]}
+    edit_info(
+        copy, named_splits={"default": default, "leave-red-out": red, "leave-blue-out": {"train": ["kitchen-02"]}}
+    )
+    held_out = load_pairs(copy, "test", "leave-red-out")
+    assert held_out.clip_ids == ("kitchen-00",)
+    assert set(held_out.clothing) == {held_out.vocabulary.clothing.index("red")}
+    rest = load_pairs(copy, named="leave-red-out")
+    assert rest.clip_ids == ("kitchen-01", "kitchen-02")
+    assert not set(held_out.clothing) & set(rest.clothing)
+    for split, named, text in (
+        ("train", "leave-hat-out", "no way of splitting is named 'leave-hat-out'; it has default, leave-red-out"),
+        ("test", "leave-blue-out", "no split 'test' of 'leave-blue-out'; it has train"),
+    ):
+        with pytest.raises(DatasetError) as raised:
+            load_pairs(copy, split, named)
+        assert text in str(raised.value)
+
+
+def test_every_way_of_splitting_that_a_build_names_can_be_loaded(report: BuildReport) -> None:
+    ways = report.info.named_splits
+    assert {"default", "leave-red-out", "leave-blue-out"} <= ways.keys()
+    for named, splits in ways.items():
+        for split, clip_ids in splits.items():
+            assert list(load_pairs(report.path, split, named).clip_ids) == sorted(clip_ids)
+
+
+def test_what_is_known_of_a_clip_comes_with_it(copy: Path) -> None:
+    edit_clips(copy, subject="S-7f3a", room="kitchen", tags=["hat", "window-open"])
+    pairs = load_pairs(copy)
+    assert (pairs.subjects, pairs.rooms) == (("S-7f3a",) * 2, ("kitchen",) * 2)
+    assert pairs.tags == (("hat", "window-open"),) * 2
+
+
+def test_the_labels_names_are_the_datasets_own(copy: Path) -> None:
+    names = {
+        "version": 2,
+        "clothing": ["white", "red", "green", "blue", "black", "yellow"],
+        "lighting": ["bright", "dim"],
+    }
+    edit_info(copy, vocabulary=names)
+    pairs = load_pairs(copy)
+    assert pairs.vocabulary.clothing[-1] == "yellow"
+    assert [pairs.vocabulary.clothing[number] for number in pairs.clothing[::12]] == ["red", "white"]
+
+
+def test_load_is_one_line_from_text_and_imports_nothing_before_it_is_called(report: BuildReport) -> None:
+    assert lrt.dataset.load is load_pairs
+    np.testing.assert_array_equal(lrt.dataset.load(str(report.path)).images, load_pairs(report.path).images)
+    with pytest.raises(AttributeError, match=r"'lrt\.dataset' has no attribute 'lode'"):
+        _ = lrt.dataset.lode
+    code = "import sys, lrt.dataset; sys.exit(bool({'numpy', 'cv2', 'pyarrow', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_normal_range_is_19_to_30_degrees() -> None:

@@ -70,6 +70,9 @@ def draw_pairs(clips: int, frames: int, seed: int = 0, heatmap_shape: tuple[int,
         lighting=(clip // 5 % 2).astype(np.int16),
         occupants=(clip % 10 != 9).astype(np.int16),
         clip_ids=tuple(f"clip-{number}" for number in range(clips)),
+        subjects=("",) * clips,
+        rooms=("",) * clips,
+        tags=((),) * clips,
         synthetic=True,
     )
 

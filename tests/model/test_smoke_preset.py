@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from lrt.model.batches import Batches
 from lrt.model.config import train_config
 from lrt.model.evaluate import evaluate
 from lrt.model.networks import build_networks
@@ -58,7 +57,7 @@ def test_the_codes_of_real_images_redraw_them_better_than_any_other_code(learned
 def test_one_batch_is_overfitted(few):
     """On four pairs alone D soon reads their heat far better than on its first step."""
     phase = GanPhase(build_networks(CONFIG.model, 0), CONFIG)
-    images, heatmaps = Batches(few.images, few.heatmaps, torch.device("cpu")).take(torch.tensor([0, 5, 10, 15]))
+    images, heatmaps = few.on("cpu").take(torch.tensor([0, 5, 10, 15]))
     noise = torch.Generator().manual_seed(0)
     read = [phase.step(images, heatmaps, noise)[phase.metrics.index("d_heatmap_real")].item() for _ in range(60)]
     assert np.mean(read[-5:]) < 0.2 * read[0]

@@ -8,7 +8,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from lrt.model.batches import Batches, to_network, to_pixels
 from lrt.model.config import PRESETS, ConfigError, TrainConfig, differences, train_config
 from lrt.model.device import DeviceError, cpu_threads
 from lrt.model.ema import Ema
@@ -81,27 +80,6 @@ def test_unknown_names_are_answered_with_the_known_ones():
         train_config("quick")
 
 
-def test_pixels_survive_the_way_into_the_network_and_back(few):
-    batches = Batches(few.images, few.heatmaps, CPU)
-    images, heatmaps = batches.take(torch.tensor([3, 5]))
-    assert images.shape == (2, 3, 40, 64)
-    assert images.is_contiguous(memory_format=torch.channels_last)
-    assert heatmaps.shape == (2, 1, 5, 8)
-    np.testing.assert_array_equal(to_pixels(images), few.images[[3, 5]])
-    every = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3)
-    np.testing.assert_array_equal(to_pixels(to_network(every)), every.numpy())
-
-
-def test_an_epoch_takes_every_pair_once_and_the_next_in_another_order(few):
-    batches = Batches(few.images, few.heatmaps, CPU)
-    first, second, again = (batches.order(0, "gan", epoch) for epoch in (0, 1, 0))
-    assert sorted(first.tolist()) == list(range(len(few)))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, batches.order(1, "gan", 0))
-    assert not torch.equal(first, batches.order(0, "inversion", 0))
-
-
 def test_ema_follows_its_closed_form_and_copies_running_statistics():
     live = torch.nn.BatchNorm1d(1)
     ema = Ema(live, decay=0.9)  # starts at weight 1
@@ -119,7 +97,7 @@ def test_ema_follows_its_closed_form_and_copies_running_statistics():
 def test_one_gan_step_moves_every_weight_and_the_statistics_twice(few):
     phase = GanPhase(build_networks(TINY.model, 0), TINY)
     before = {name: value.clone() for name, value in phase.G.state_dict().items()}
-    images, heatmaps = Batches(few.images, few.heatmaps, CPU).take(torch.arange(4))
+    images, heatmaps = few.on(CPU).take(torch.arange(4))
     metrics = phase.step(images, heatmaps, torch.Generator().manual_seed(0))
     assert len(metrics) == len(phase.metrics)
     for name, value in phase.G.state_dict().items():
@@ -129,7 +107,7 @@ def test_one_gan_step_moves_every_weight_and_the_statistics_twice(few):
 
 
 def test_r1_and_heatmap_factors_reach_the_losses(few):
-    images, heatmaps = Batches(few.images, few.heatmaps, CPU).take(torch.arange(4))
+    images, heatmaps = few.on(CPU).take(torch.arange(4))
 
     def first_step(**changed):
         phase = GanPhase(build_networks(TINY.model, 0), replace(TINY, **changed))
@@ -147,7 +125,7 @@ def test_inversion_leaves_g_as_it_was_and_trains_i_and_d(few):
     phase = InversionPhase(networks, TINY)
     before = {name: copy.deepcopy(getattr(phase, name)) for name in "GDI"}
     statistics = phase.G.norm.norm.running_mean.clone()
-    images, heatmaps = Batches(few.images, few.heatmaps, CPU).take(torch.arange(4))
+    images, heatmaps = few.on(CPU).take(torch.arange(4))
     phase.step(images, heatmaps, torch.Generator())
 
     def unmoved(name):

@@ -6,11 +6,13 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
-from lrt.dataset.tags import check_tags
+from lrt.console.people import admit_clip
+from lrt.dataset.ledger import add_consent, withdraw_consent
 from lrt.rig import door
 from lrt.rig.clip import ClipWriter, open_clip, verify_clip
 from lrt.rig.daemon import Daemon
@@ -94,7 +96,7 @@ def at_work(parts, tmp_path):
 
     @contextmanager
     def run():
-        daemon, stop = Daemon(parts.rig, tmp_path / "clips", check_tags, parts.said.append), threading.Event()
+        daemon, stop = Daemon(parts.rig, tmp_path / "clips", admit_clip, parts.said.append), threading.Event()
         with Door(tmp_path / "door/rig.sock", daemon.handle) as opened:
             thread = threading.Thread(target=daemon.run, args=(stop,))
             thread.start()
@@ -160,6 +162,23 @@ def test_cut_clips_are_recovered_when_it_starts(at_work, parts, tmp_path, scene,
     with at_work():
         wait_for(lambda: any("walk-01 was cut short; recovered 30 heatmaps" in line for line in parts.said))
     assert open_clip(tmp_path / "clips/walk-01").header.state == "recovered"
+
+
+def test_room_and_free_tags_are_kept_and_a_withdrawn_consent_is_refused(at_work, tmp_path):
+    add_consent(tmp_path / "clips", "C-8", "share", date(2026, 2, 1))
+    withdraw_consent(tmp_path / "clips", "C-8", date(2026, 3, 1))
+    with at_work() as path:
+        with pytest.raises(DaemonError, match="C-8 was withdrawn on 2026-03-01"):
+            ask({**START, "consent": "C-7,C-8"}, path)
+        for change, words in (({"room": "The Hall"}, "room 'The Hall'"), ({"tags": "sofa"}, "'tags' is 'sofa'")):
+            with pytest.raises(DaemonError, match=words):
+                ask({**START, **change}, path)
+        assert ask({**START, "room": "hall", "tags": ["sofa"]}, path)["warnings"] == []
+        ask({"do": "stop"}, path)
+    header = open_clip(tmp_path / "clips/a1").header
+    assert (header.room, header.tags) == ("hall", ["sofa"])
+    assert header.vocabulary is not None
+    assert sorted(entry.name for entry in (tmp_path / "clips").iterdir()) == ["a1", "consents.toml"]
 
 
 def test_what_cannot_be_recorded_is_refused_with_its_reason(at_work, tmp_path):

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from .loading import normalise_heatmap
 
-_BLACK = torch.tensor(-1.0)  # what a 0 becomes
-_STEP = 1 / 127.5 - 5e-10  # to the float32 below it: to the nearest, which is above it, 255 would become 1.0000001
-
 
 class Batches:
     """All pairs as one uint8 tensor on the device: 22,000 of them are 169 MB, and a batch is one index_select.
@@ -62,8 +59,8 @@ def to_network(images: Tensor, out: Tensor | None = None) -> Tensor:
     images = images.permute(0, 3, 1, 2)
     if out is None or out.shape != images.shape:
         out = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)
-    out.copy_(images)
-    return torch.add(_BLACK, out, alpha=_STEP, out=out)  # once over the memory; div_, then sub_ would be twice
+    # One pass (a scaled addition) is 1.5 times as fast, and 2e-7 off: a run begun earlier would not go on bit for bit
+    return out.copy_(images).div_(127.5).sub_(1)
 
 
 def to_pixels(images: Tensor) -> np.ndarray:

@@ -861,32 +861,76 @@ def models() -> Result:
     return table, "\n".join(f"{name:<20}{count:>12,}" for name, count in table.items())
 
 
-@command("train", "lrt train datasets/kitchen --out runs/kitchen --preset authors")
-@click.argument("dataset", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
-@click.option("--model", default="spade-sr-64", show_default=True, help="Generator: see `lrt models`.")
+@command(
+    "train",
+    "lrt train datasets/kitchen --out runs/kitchen --preset authors\n"
+    "lrt train datasets/kitchen --dry-run --set lr_generator=1e-4\n"
+    "lrt train --preset smoke --print-config > mine.toml",
+)
+@click.argument("dataset", type=FOLDER, required=False)
+@click.option("--out", type=FOLDER, help="Folder of the run.")
+@click.option("--model", help="Generator: see `lrt models`.  [default: spade-sr-64]")
 @click.option(
     "--preset",
-    default="authors",
-    show_default=True,
     metavar="authors|paper|smoke",
-    help="authors: the published code; paper: the published text; smoke: minutes on a CPU, to see that all is well.",
+    help="authors: the published code; paper: the published text; smoke: minutes on a CPU, to see that all is well.  "
+    "[default: authors]",
 )
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, order and noise.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped or killed.")
+@click.option("--config", "config_file", type=FILE, metavar="FILE.toml", help="Settings instead of the preset's.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, before all others; repeatable."
+)
+@click.option("--print-config", is_flag=True, help="Print every setting as TOML, and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what it would take, by a few steps thrown away; write nothing.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of weights, order and noise.  [default: 0]")
 @click.option("--batch", type=click.IntRange(min=2), help="Pairs a step, instead of the preset's.")
 @click.option("--gan-steps", type=click.IntRange(min=1), help="Length of the GAN phase, instead of the preset's.")
 @click.option("--inversion-steps", type=click.IntRange(min=1), help="Length of the inversion phase, likewise.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
-def train(dataset: Path, out: Path, **options: Any) -> Result:
-    """Train a generator from a dataset: the GAN phase, then the inversion encoder."""
-    from .console import stages
+def train(
+    dataset: Path | None, out: Path | None, print_config: bool, dry_run: bool, resume: bool, device: str, **options: Any
+) -> Result:
+    """Train a generator from a dataset: the GAN phase, then the inversion encoder.
+
+    The test split is never trained on; the inversion encoder's error on it chooses the best step.
+    """
+    from .console import training
     from .console.progress import progress_bar
 
+    if print_config:
+        return training.print_config(dataset, **options)
+    if dataset is None:
+        raise click.UsageError("Missing argument 'DATASET'.")
+    if dry_run:
+        plan = training.plan_training(dataset, device=device, **options)
+        return plan, _say_plan(plan, training.say_duration)
+    if out is None:
+        raise click.UsageError("Missing option '--out'.")
     with stop_on_signal() as stop, progress_bar("training", "steps") as update:
-        result = stages.train(dataset, out, stop=stop, on_progress=update, **options)
+        result = training.train(dataset, out, resume=resume, device=device, stop=stop, on_progress=update, **options)
+    for note in result["notes"]:
+        _warn(note)
     state = "finished" if result["finished"] else "stopped; go on with --resume"
     return result, f"{result['run']}: {result['gan_steps']} + {result['inversion_steps']} steps, {state}"
+
+
+def _say_plan(plan: dict[str, Any], say_duration: Callable[[float], str]) -> str:
+    """What a training would take, for a person."""
+    networks = ", ".join(f"{name} {count:,}" for name, count in plan["parameters"].items())
+    scaled = "" if plan["timed_batch"] == plan["batch"] else f", scaled up from batches of {plan['timed_batch']}"
+    twin = " (made by the twin: not data about people)" if plan["synthetic"] else ""
+    return "\n".join(
+        [
+            f"data        {plan['pairs']} pairs of {plan['clips']} clips, {plan['held_out']} pairs held out{twin}",
+            f"model       {plan['model']}, preset {plan['preset']}; parameters: {networks}",
+            f"steps       {plan['gan_steps']} + {plan['inversion_steps']}, batch {plan['batch']}, on {plan['device']}",
+            f"a step      {plan['gan_step_s']:.3g} s, then {plan['inversion_step_s']:.3g} s{scaled}",
+            f"memory      {plan['memory_bytes'] / 1e9:.1f} GB at its peak",
+            f"time        {say_duration(plan['seconds'])}, without logs and sample sheets",
+            "nothing was written",
+        ]
+    )
 
 
 @command("evaluate", "lrt evaluate runs/kitchen --data datasets/kitchen")
@@ -896,19 +940,31 @@ def train(dataset: Path, out: Path, **options: Any) -> Result:
     "--split", default="train", show_default=True, help="Which clips; the paper measures on those trained on."
 )
 @click.option("--runs", default=10, show_default=True, help="Source images drawn for each clip.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Also measure what follows heatmap and source, and distances to real pictures: minutes more.",
+)
+@click.option(
+    "--pictures", default=1000, show_default=True, help="Of each kind, for the distances; the paper's: 21760."
+)
+@click.option(
+    "--inception-weights",
+    type=FILE,
+    metavar="FILE|download",
+    help="For FID and KID: torch-fidelity's weights of Inception-v3; implies --full. Without, EfficientNet-Lite0's.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of every draw.")
 @click.option("--out", type=FOLDER, help="Where to write figures and pictures; RUN/evaluation by default.")
 def evaluate(run: Path, data: Path, **options: Any) -> Result:
-    """Measure a run as the paper does: reconstruction error, the grid of sources by heatmaps."""
+    """Measure a run as the paper does: reconstruction error, the grid of sources by heatmaps, FID."""
     from .console import stages
+    from .console.evaluation import evaluation_text
     from .console.progress import progress_bar
 
-    with progress_bar("evaluating", "clips") as update:
+    with progress_bar("evaluating", "parts") as update:
         result = stages.evaluate(run, data, on_progress=update, **options)
-    return result, (
-        f"reconstruction error {result['mae']:.4f} on {result['clips']} {result['split']} clips, "
-        f"heat-image correlation {result['heat_image_correlation']:.2f} "
-        f"(real pictures {result['heat_image_correlation_real']:.2f})\n{result['out']}"
-    )
+    return result, evaluation_text(result)
 
 
 @command("synthesise", "lrt synthesise runs/kitchen --heatmaps clips/kitchen-09 --source anna.png --out drawn")

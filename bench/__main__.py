@@ -5,7 +5,16 @@ import platform
 import sys
 from pathlib import Path
 
-TOOLS = ("__init__", "__main__", "build", "loaders", "rig_sources", "rigs", "train_small_masks")  # called by others
+TOOLS = (  # called by others
+    "__init__",
+    "__main__",
+    "build",
+    "loaders",
+    "plain_step",
+    "rig_sources",
+    "rigs",
+    "train_small_masks",
+)
 
 
 def machine() -> str:

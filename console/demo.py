@@ -19,6 +19,7 @@ from . import datasets, stages
 from .demo_page import describe, draw_hero
 from .page import Picture, write_page
 from .progress import progress_bar
+from .training import train
 
 MARK = "demo.json"  # what a demo folder is known by
 CONSENT = "TWIN"  # nobody was recorded
@@ -86,7 +87,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
             on_progress=update,
         )
     with stage("train", "training a small SPADE-SR"), progress_bar("training", "steps") as update:
-        stages.train(out / "dataset", out / "run", preset="smoke", gan_steps=GAN_STEPS, on_progress=update)
+        train(out / "dataset", out / "run", preset="smoke", gan_steps=GAN_STEPS, on_progress=update)
 
     with stage("evaluate", "measuring it as the paper does"), progress_bar("evaluating", "clips") as update:
         measured = stages.evaluate(out / "run", out / "dataset", split="test", on_progress=update)

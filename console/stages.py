@@ -506,67 +506,44 @@ def count_models() -> dict[str, int]:
     return model_table()
 
 
-def train(
-    dataset: Path,
-    out: Path,
-    model: str = "spade-sr-64",
-    preset: str = "authors",
-    resume: bool = False,
-    seed: int = 0,
-    device: str = "auto",
-    stop: threading.Event | None = None,
-    on_progress: Update = silent,
-    **overrides: int | None,
-) -> Result:
-    """Train on a dataset's training split, or go on with it.
-
-    Args:
-        overrides: `batch`, `gan_steps`, `inversion_steps` in place of the preset's; None leaves it.
-
-    Raises:
-        DatasetError, ConfigError, RunError, TrainError: see `model.train.train`.
-    """
-    needs_torch()
-    from ..calibration.geometry import read_calibration
-    from ..dataset.loading import load_pairs
-    from ..model.config import train_config
-    from ..model.train import Progress
-    from ..model.train import train as train_run
-
-    pairs = load_pairs(dataset, "train")
-    rows, columns = pairs.heatmaps.shape[1:]
-    config = train_config(preset, model, (rows, columns), seed)
-    config = replace(config, **{name: value for name, value in overrides.items() if value is not None})
-    calibration = read_calibration(dataset / "calibration.json").to_json()
-
-    def tell(at: Progress) -> None:
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in at.metrics.items())
-        on_progress(at.step, at.steps, f"{at.phase}  {losses}")
-
-    done = train_run(pairs, out, config, resume, calibration=calibration, on_progress=tell, stop=stop, device=device)
-    return plain({**asdict(done), "preset": preset, "model": model, "synthetic": pairs.synthetic})
-
-
 def evaluate(
     run: Path,
     data: Path,
     split: str = "train",
     runs: int = 10,
     out: Path | None = None,
+    full: bool = False,
+    pictures: int = 1000,
+    inception_weights: Path | None = None,
+    seed: int = 0,
     on_progress: Update = silent,
 ) -> Result:
     """Measure a run on one split of a dataset, as the paper does.
 
+    Args:
+        full: measure control and distances too; weights of Inception ask for that by themselves.
+        inception_weights: a file, or the word `download`.
+
     Raises:
-        RunError, DatasetError: see there.
+        RunError, DatasetError, FeatureError: see there.
     """
     needs_torch()
     from ..dataset.loading import load_pairs
+    from ..model.evaluate import FullConfig
     from ..model.evaluate import evaluate as evaluate_run
+    from ..model.features import DOWNLOAD
 
     out = out or run / "evaluation"
-    measured = evaluate_run(run, load_pairs(data, split), runs=runs, out=out, on_progress=on_progress)
-    return plain({**asdict(measured), "split": split, "out": str(out)})
+    pairs = load_pairs(data, split)
+    config = None
+    if full or inception_weights is not None:
+        weights = DOWNLOAD if str(inception_weights) == DOWNLOAD else inception_weights
+        config = FullConfig(
+            pairs if split == "train" else load_pairs(data, "train"), split == "train", pictures, weights
+        )
+    measured = evaluate_run(run, pairs, runs=runs, out=out, full=config, seed=seed, on_progress=on_progress)
+    drawn = {name: str(path) for name, path in measured.pictures.items()}
+    return plain({**measured.to_json(), "pictures": drawn, "split": split, "out": str(out)})
 
 
 def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: Update = silent) -> Result:

@@ -1,5 +1,6 @@
 """What is built and how it is trained: the models' registry and the training presets (no torch in here)."""
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -31,6 +32,11 @@ class ModelConfig:
         rows, columns = self.heatmap_shape
         if rows < 2 or columns < 2:
             raise ConfigError(f"heatmap_shape is {rows} x {columns}; the inversion encoder needs 2 x 2 or more")
+        for name, value in asdict(self).items():
+            if (name == "z" or name.endswith("width")) and value < 1:
+                raise ConfigError(f"model.{name} is {value}; give 1 or more")
+        if not 0 < self.batch_norm_momentum <= 1:
+            raise ConfigError(f"model.batch_norm_momentum is {self.batch_norm_momentum}; give a share, up to 1")
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -72,7 +78,7 @@ class TrainConfig:
     lr_inversion: float = 5e-5
     lr_inversion_discriminator: float = 2e-4  # D goes on learning beside I
     adam_betas: tuple[float, float] = (0.0, 0.999)
-    adam_eps: float = 1e-7  # Keras' default, under which the authors trained; torch's is 1e-8
+    adam_eps: float = 1e-7  # Keras' default, added where Keras adds it (`adam.py`); torch's is 1e-8
     ema: float = 0.999
     inversion_ema: float = 0.99
 
@@ -83,16 +89,31 @@ class TrainConfig:
     generator_heatmap_factor: float = 1.0  # the authors leave eq. 3's 1/2 out for G; the paper keeps it
     inversion_adversarial_weight: float = 0.1  # lambda in eq. 6
 
+    bf16: bool = False  # networks in bfloat16; D's pass of real images, for R1, losses and weights stay in float32
     cpu_threads: int | None = None  # for torch, where it computes on the CPU; None: as many as it takes by itself
     log_every: int = 17  # steps; five lines an epoch of the paper. The losses are looked at only then
     sample_every: int = 850  # steps between sample sheets: ten epochs of the paper
-    checkpoint_every_s: float = 120.0  # wall time that a power cut may cost
+    checkpoint_every_s: float = 120.0  # wall time that a power cut may cost; 0: at every line of the log
+    loss_limit: float = 1e4  # a loss beyond it has diverged: none of the published run's is above 3
 
     def __post_init__(self) -> None:
         if self.batch < 2:
             raise ConfigError(f"batch is {self.batch}; batch normalisation needs 2 or more")
         if self.log_every < 1 or self.sample_every < 1:
             raise ConfigError("log_every and sample_every count steps; give 1 or more")
+        for name in ("gan_epochs", "inversion_epochs", "gan_steps", "inversion_steps", "cpu_threads"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; give 0 or more")
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and not 0 <= value < math.inf:
+                raise ConfigError(f"{name} is {value}; give 0 or more")
+        for name, value in (("ema", self.ema), ("inversion_ema", self.inversion_ema)):
+            if value >= 1:
+                raise ConfigError(f"{name} is {value}; from 1 on an average stays what it was")
+        if not all(0 <= beta < 1 for beta in self.adam_betas):
+            raise ConfigError(f"adam_betas is {list(self.adam_betas)}; give two numbers from 0 to below 1")
 
     def to_json(self) -> dict[str, Any]:
         """Every field, the model's too, as plain values."""

@@ -1,25 +1,53 @@
-"""Evaluation of a finished run: the paper's reconstruction error, Figures 7 and 8, and two measures of control."""
+"""Evaluation of a finished run: the paper's reconstruction error, Figures 7 and 8 as pictures and as numbers, FID."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import __version__, write_whole
 from ..dataset.loading import PairSet, normalise_heatmap
+from .control import SEEDS as GRIDS
+from .control import Control, measure_control, of_different_clips
 from .device import pick_device
+from .distances import SEEDS as DRAWS
+from .distances import Distances, measure_distances
 from .drawing import Painter
+from .features import load_features
+from .judges import train_judge
 from .measures import diversity, heat_image_correlation, shuffle_within
 from .pictures import draw_curve, paint_heat, sheet, stack, write_png
-from .reconstruction import ClipCurve, Reconstruction, reconstruct
+from .reconstruction import ClipCurve, Reconstruction, frames_table, reconstruct
 from .run import RunError
 
 MEASURED = 2000  # frames, spread over the clips, on which correlation is measured
 GRID_SOURCES, GRID_HEATMAPS = 8, 6  # Fig. 7's k and n
 CURVES, STRIP = 3, 10  # clips in the picture of Fig. 8, and frames of each
+
+
+@dataclass(frozen=True)
+class FullConfig:
+    """What the costly half of an evaluation needs.
+
+    Attributes:
+        training: real pairs that the judge learns from: the dataset's train split, whichever split is measured.
+        judge_saw_these_clips: the split that is measured is the train split.
+        pictures: of each kind between which distances are taken; the paper took all, 21,760.
+        inception_weights: for FID and KID: torch-fidelity's file, or "download"; None: distances over another network,
+            never called FID.
+    """
+
+    training: PairSet
+    judge_saw_these_clips: bool
+    pictures: int = 1000  # a minute and a half on a CPU core over EfficientNet-Lite0
+    inception_weights: Path | Literal["download"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pictures < 2:
+            raise RunError(f"{self.pictures} pictures make no distance; give --pictures 2 or more")
 
 
 @dataclass(frozen=True)
@@ -34,6 +62,8 @@ class Evaluation:
         heat_image_correlation_shuffled: of real images with other heatmaps of their clip: the floor.
         z_diversity: of the pictures that different codes draw from one heatmap, 0 to 1.
         z_diversity_real: mean absolute difference of two real images of different clips, poses differing too.
+        control: Fig. 7 as numbers; None unless a full evaluation was asked for.
+        distances: from real pictures to drawn ones; None likewise.
         pairs, clips: of the data.
         synthetic: a twin made the data.
         seed: of every draw.
@@ -47,6 +77,8 @@ class Evaluation:
     heat_image_correlation_shuffled: float
     z_diversity: float
     z_diversity_real: float
+    control: Control | None
+    distances: Distances | None
     pairs: int
     clips: int
     synthetic: bool
@@ -55,8 +87,12 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; pictures by file name."""
-        pictures = {name: path.name for name, path in self.pictures.items()}
-        return {"software": f"lrt {__version__}", **asdict(self), "pictures": pictures}
+        return {
+            "software": f"lrt {__version__}",
+            **asdict(self),
+            "distances": None if self.distances is None else self.distances.to_json(),
+            "pictures": {name: path.name for name, path in self.pictures.items()},
+        }
 
 
 def evaluate(
@@ -67,9 +103,10 @@ def evaluate(
     runs: int = 10,
     seed: int = 0,
     device: str = "auto",
+    full: FullConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a finished run; write evaluation.json, grid.png and curves.png.
+    """Evaluate a finished run; write evaluation.json, frames.csv (the first run's errors), grid.png and curves.png.
 
     Args:
         run: the run folder.
@@ -77,14 +114,20 @@ def evaluate(
         out: where to write; the run folder when left out.
         runs: sources drawn per clip for the reconstruction error; 10 in the paper.
         seed: the same seed, run and data give the same figures.
-        on_progress: called with the clips redrawn so far and in all, every run counting anew.
+        full: measure control and distances too.
+        on_progress: called with the parts done and in all: a part is a clip redrawn, every run counting anew, or one
+            of the grids and draws of a full evaluation.
 
     Raises:
         RunError: the run is not finished, the pairs are of another size or none, or `out` cannot be made.
+        FeatureError: a full evaluation without weights for the features.
     """
     if len(pairs) == 0:
         raise RunError("there are no pairs to evaluate on; name a split that has clips")
+    if runs < 1:
+        raise RunError(f"{runs} runs measure nothing; give --runs 1 or more")
     painter = Painter(run, pick_device(device))
+    features = None if full is None else load_features(full.inception_weights, painter.device)  # fails early
     out = run if out is None else out
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -94,7 +137,33 @@ def evaluate(
     def redraw(source: int, frames: np.ndarray) -> np.ndarray:
         return painter.draw(painter.code(pairs.images[source : source + 1]), pairs.heatmaps[frames])
 
-    reconstruction, curves = reconstruct(pairs, redraw, runs, seed, on_progress)
+    clips = len(np.unique(pairs.clip))
+    parts = runs * clips + (0 if full is None else GRIDS + DRAWS)
+
+    def tell(before: int) -> Callable[[int, int], None]:
+        """Progress within one measure, as progress of all."""
+        return lambda done, _: on_progress(before + done, parts) if on_progress is not None else None
+
+    reconstruction, curves = reconstruct(pairs, redraw, runs, seed, tell(0))
+    control, distances = None, None
+    if full is not None and features is not None:
+        control = measure_control(
+            pairs,
+            train_judge(full.training, seed, painter.device),
+            lambda frames: painter.code(pairs.images[frames]),
+            lambda codes, frames: painter.picture(codes, pairs.heatmaps[frames]),
+            judge_saw_these_clips=full.judge_saw_these_clips,
+            seed=seed,
+            on_progress=tell(runs * clips),
+        )
+        distances = measure_distances(
+            pairs,
+            lambda frames, draw: painter.picture(painter.noise(len(frames), draw), pairs.heatmaps[frames]),
+            features,
+            full.pictures,
+            seed,
+            tell(runs * clips + GRIDS),
+        )
     drawn, real, shuffled = _correlations(pairs, curves, redraw, seed)
     rng = np.random.default_rng(seed)
     of_codes, of_real = _diversity(painter, pairs, rng)
@@ -112,12 +181,15 @@ def evaluate(
         shuffled,
         of_codes,
         of_real,
+        control,
+        distances,
         len(pairs),
-        len(curves),
+        clips,
         pairs.synthetic,
         seed,
         pictures,
     )
+    write_whole(out / "frames.csv", frames_table(pairs, curves).encode())
     write_whole(out / "evaluation.json", json.dumps(evaluation.to_json(), indent=2).encode())
     return evaluation
 
@@ -130,8 +202,11 @@ def draw_grid(painter: Painter, pairs: PairSet, rng: np.random.Generator) -> np.
     Returns:
         (rows, columns, 3) uint8, RGB.
     """
-    sources = _of_different_clips(pairs, GRID_SOURCES, rng)
-    heats = _of_different_clips(pairs, GRID_HEATMAPS, rng)
+    sources = of_different_clips(pairs, GRID_SOURCES, rng)
+    empty = np.flatnonzero(pairs.occupants == 0)
+    if len(empty) and not np.isin(sources, empty).any():
+        sources[-1] = rng.choice(empty)  # a room without anyone gives a code too
+    heats = of_different_clips(pairs, GRID_HEATMAPS, rng)
     codes = painter.code(pairs.images[sources])
     blank = np.full_like(pairs.images[0], 255)
     rows = [("sources", np.stack([blank, *pairs.images[sources]]))]
@@ -162,16 +237,10 @@ def _correlations(
 
 def _diversity(painter: Painter, pairs: PairSet, rng: np.random.Generator) -> tuple[float, float]:
     """Of eight codes on eight heatmaps, and of real images."""
-    heat = pairs.heatmaps[_of_different_clips(pairs, 8, rng)]
+    heat = pairs.heatmaps[of_different_clips(pairs, 8, rng)]
     drawn = np.stack([painter.draw(z[None], heat) for z in painter.noise(8, int(rng.integers(2**31)))])
-    real = pairs.images[_of_different_clips(pairs, 16, rng)].astype(np.float32) / 255
+    real = pairs.images[of_different_clips(pairs, 16, rng)].astype(np.float32) / 255
     return diversity(drawn), diversity(real[:, None])
-
-
-def _of_different_clips(pairs: PairSet, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) indices of pairs, from as many clips as there are before any comes twice."""
-    clips = rng.permutation(np.unique(pairs.clip))
-    return np.array([rng.choice(np.flatnonzero(pairs.clip == clips[k % len(clips)])) for k in range(count)])
 
 
 def _telling(curves: list[ClipCurve]) -> list[ClipCurve]:
@@ -189,5 +258,5 @@ def _curve_page(pairs: PairSet, curve: ClipCurve, redraw: Callable[[int, np.ndar
     drawn = np.rint(redraw(source, shown) * 255).astype(np.uint8)
     heat = paint_heat(normalise_heatmap(pairs.heatmaps[shown]), pairs.images.shape[1:3])
     strip = sheet([("heatmap", heat), ("real", pairs.images[shown]), ("drawn", drawn)])
-    title = f"{curve.clip_id}: mean absolute error {curve.errors.mean():.4f}; the source is frame {curve.source}"
+    title = f"{curve.clip_id}: mean absolute error {curve.errors.mean():.4f}; the source is frame {pairs.frame[source]}"
     return stack([draw_curve(curve.errors, curve.source, title, strip.shape[1]), strip])

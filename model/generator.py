@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ModelConfig
-from .layers import Conv, Linear, SemanticBlock, SpadeBlock, SpadeNorm, double, leaky
+from .folding import conv_together
+from .layers import Conv, Linear, Modulation, SemanticBlock, SpadeBlock, SpadeNorm, double, leaky
 
 
 class SelfResampling(nn.Module):
@@ -40,7 +41,12 @@ class Generator(nn.Module):
 
     The paper's Table 1 ends with a plain batch normalisation; the authors' code, and its parameter counts in
     Table 3, have a SPADE-SR normalisation there, and so has this.
+
+    What the heat says is the same for every z, and drawing is in two parts for it: `modulate` once for a heatmap, then
+    `draw` for each z.
     """
+
+    folded = True  # gammas and betas of one resolution in one convolution
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,9 +76,31 @@ class Generator(nn.Module):
         Returns:
             (N, 3, 8h, 8w) float32 in [-1, 1], RGB.
         """
+        return self.draw(z, self.modulate(heatmaps))
+
+    def modulate(self, heatmaps: Tensor) -> tuple[Modulation, ...]:
+        """What heatmaps (N, 1, h, w) say to the seven normalisations, from the first to the last."""
         f1, f2, f3, f4 = self.semantic(heatmaps)
+        up1, up2, up3 = self.up1, self.up2, self.up3
+        return (
+            *self._say(f1, up1.norm1),
+            *self._say(f2, up1.norm2, up2.norm1),
+            *self._say(f3, up2.norm2, up3.norm1),
+            *self._say(f4, up3.norm2, self.norm),
+        )
+
+    def _say(self, feature: Tensor, *norms: SpadeNorm) -> list[Modulation]:
+        """norm.modulation(feature) of each; where all convolve the very same map, in one convolution."""
+        if not self.folded or any(norm.shared is not None for norm in norms):
+            return [norm.modulation(feature) for norm in norms]
+        maps = conv_together(leaky(feature), [conv for norm in norms for conv in (norm.gamma, norm.beta)])
+        return [Modulation(1 + gamma, beta) for gamma, beta in zip(maps[::2], maps[1::2], strict=True)]
+
+    def draw(self, z: Tensor, modulations: tuple[Modulation, ...]) -> Tensor:
+        """The images of codes z (N, z) under what `modulate` gave; (N, 3, 8h, 8w) as `forward`."""
+        m1, m2, m3, m4, m5, m6, m7 = modulations
         x = self.start(z).unflatten(1, (*self.heatmap_shape, -1)).permute(0, 3, 1, 2)  # (N, 4c, h, w), channels last
-        x = self.up1(x, f1, f2)  # (N, 4c, 2h, 2w)
-        x = self.up2(x, f2, f3)  # (N, 2c, 4h, 4w)
-        x = self.up3(x, f3, f4)  # (N, c, 8h, 8w)
-        return F.tanh(self.to_rgb(leaky(self.norm(x, f4))))
+        x = self.up1(x, m1, m2)  # (N, 4c, 2h, 2w)
+        x = self.up2(x, m3, m4)  # (N, 2c, 4h, 4w)
+        x = self.up3(x, m5, m6)  # (N, c, 8h, 8w)
+        return F.tanh(self.to_rgb(leaky(self.norm(x, m7))))

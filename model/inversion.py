@@ -1,9 +1,30 @@
 """The inversion encoder I: an image's non-thermal code, z~ (paper, section 3.4)."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ModelConfig
 from .layers import BATCH_NORM_EPS, DownBlock, Linear, batch_norm, leaky
+
+
+class CodeNorm(nn.BatchNorm1d):
+    """Batch normalisation of the code, which averages the variance of its batches as it is.
+
+    So Keras does for vectors. torch averages N / (N - 1) times it, as both do for maps.
+    """
+
+    def forward(self, codes: Tensor) -> Tensor:  # type: ignore[override]  (N, z) -> (N, z)
+        if not self.training:
+            return super().forward(codes)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        with torch.no_grad():
+            var, mean = torch.var_mean(codes.to(self.running_mean.dtype), dim=0, correction=0)  # autocast's are short
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var, self.momentum)
+        return F.batch_norm(codes, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
 class InversionEncoder(nn.Module):
@@ -19,7 +40,7 @@ class InversionEncoder(nn.Module):
         self.down4 = DownBlock(4 * e, 8 * e, momentum=momentum)
         self.norm = batch_norm(8 * e, momentum)
         self.to_z = Linear(rows * columns * 8 * e, config.z, bias=False)
-        self.norm_z = nn.BatchNorm1d(config.z, eps=BATCH_NORM_EPS, momentum=momentum)
+        self.norm_z = CodeNorm(config.z, eps=BATCH_NORM_EPS, momentum=momentum)
 
     def forward(self, images: Tensor) -> Tensor:
         """The code z~ of each image.

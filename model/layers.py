@@ -3,15 +3,22 @@
 Keras' defaults reign here, for under them the published weights were trained: glorot-uniform weights, zero biases,
 batch normalisation with eps 1e-3. LeakyReLU has slope 0.01 throughout.
 
-A 1x1 convolution commutes with nearest-neighbour upsampling and with average pooling, so every skip path applies
-it on the smaller side: the same numbers for a quarter of the work.
+The blocks read like the paper's tables. `UpConv` and `DownConv` are a convolution with the resizing beside it, and
+know how to do both at once for less work (`folding.py`); `folded = False` gives their plain form.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import folding
+
 BATCH_NORM_EPS = 1e-3
+SLOPE = 0.01
+FOLD_FROM = 100  # places of a batch: for fewer, folding a kernel costs more than it saves (one picture at 5 x 8)
 
 
 class Conv(nn.Conv2d):
@@ -25,6 +32,10 @@ class Conv(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def adjoint(self, y: Tensor) -> Tensor:
+        """The gradient by the input, given that by the output."""
+        return F.conv_transpose2d(y, self.weight, padding=self.padding)  # type: ignore[arg-type]
+
 
 class Linear(nn.Linear):
     """A fully connected layer; glorot-uniform weights, zero bias."""
@@ -37,7 +48,12 @@ class Linear(nn.Linear):
 
 def leaky(x: Tensor) -> Tensor:
     """LeakyReLU with the authors' slope."""
-    return F.leaky_relu(x, 0.01)
+    return F.leaky_relu(x, SLOPE)
+
+
+def leaky_adjoint(y: Tensor, x: Tensor) -> Tensor:
+    """The gradient by x of leaky(x), given that by leaky(x)."""
+    return torch.where(x > 0, y, SLOPE * y)
 
 
 def double(x: Tensor) -> Tensor:
@@ -48,6 +64,38 @@ def double(x: Tensor) -> Tensor:
 def halve(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, H // 2, W // 2), means of 2 x 2; an odd last row or column is dropped."""
     return F.avg_pool2d(x, 2)
+
+
+class UpConv(Conv):
+    """The convolution of a doubled image: conv(double(x)), (N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
+
+    folded = True
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        if self.folded and self.kernel_size == (1, 1):  # equal values stay equal under it
+            return double(super().forward(x))
+        if not self.folded or len(x) * x.shape[2] * x.shape[3] < FOLD_FROM:
+            return super().forward(double(x))
+        return folding.conv_doubled(x, self.weight, self.bias)
+
+
+class DownConv(Conv):
+    """A convolution, then means of 2 x 2: halve(conv(x)), (N, inputs, H, W) -> (N, outputs, H // 2, W // 2)."""
+
+    folded = True
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        if not self.folded:
+            return halve(super().forward(x))
+        if self.kernel_size == (1, 1):  # a mean's image is the images' mean
+            return super().forward(halve(x))
+        return folding.conv_halved(x, self.weight, self.bias)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """The gradient by the input, of even sides, given that by the output."""
+        if self.kernel_size == (1, 1):
+            return double(F.conv_transpose2d(y, self.weight / 4))
+        return folding.conv_halved_adjoint(y, self.weight)
 
 
 class SemanticBlock(nn.Module):
@@ -61,16 +109,21 @@ class SemanticBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, first: bool = False) -> None:
         super().__init__()
         self.first = first
-        self.skip = Conv(inputs, outputs, 1)
-        self.conv1 = Conv(inputs, outputs)
+        resizing = Conv if first else UpConv
+        self.skip = resizing(inputs, outputs, 1)
+        self.conv1 = resizing(inputs, outputs)
         self.conv2 = Conv(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, 2H, 2W), or H, W if first
-        if self.first:
-            skip, main = self.skip(x), x
-        else:
-            skip, main = double(self.skip(x)), double(leaky(x))
-        return skip + self.conv2(leaky(self.conv1(main)))
+        main = self.conv1(x if self.first else leaky(x))
+        return self.skip(x) + self.conv2(leaky(main))
+
+
+class Modulation(NamedTuple):
+    """What the heat says to one normalisation: x becomes BN(x) scale + shift."""
+
+    scale: Tensor  # (N, channels, H, W), 1 + gamma
+    shift: Tensor  # (N, channels, H, W), beta
 
 
 class SpadeNorm(nn.Module):
@@ -91,9 +144,13 @@ class SpadeNorm(nn.Module):
         self.gamma = Conv(semantic_width, channels)
         self.beta = Conv(semantic_width, channels)
 
-    def forward(self, x: Tensor, m: Tensor) -> Tensor:  # (N, channels, H, W), (N, _, H, W) -> (N, channels, H, W)
+    def modulation(self, m: Tensor) -> Modulation:
+        """What the semantic map m, (N, _, H, W), says to this layer."""
         semantic = leaky(m) if self.shared is None else F.relu(self.shared(m))
-        return self.norm(x) * (1 + self.gamma(semantic)) + self.beta(semantic)
+        return Modulation(1 + self.gamma(semantic), self.beta(semantic))
+
+    def forward(self, x: Tensor, modulation: Modulation) -> Tensor:  # (N, channels, H, W), the same
+        return torch.addcmul(modulation.shift, self.norm(x), modulation.scale)
 
 
 class SpadeBlock(nn.Module):
@@ -101,17 +158,17 @@ class SpadeBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, semantic_width: int, self_resampling: bool, momentum: float) -> None:
         super().__init__()
-        self.skip = Conv(inputs, outputs, 1, bias=False)
+        self.skip = UpConv(inputs, outputs, 1, bias=False)
         self.norm1 = SpadeNorm(inputs, semantic_width, self_resampling, momentum)
-        self.conv1 = Conv(inputs, outputs, bias=False)
+        self.conv1 = UpConv(inputs, outputs, bias=False)
         self.norm2 = SpadeNorm(outputs, semantic_width, self_resampling, momentum)
         self.conv2 = Conv(outputs, outputs, bias=False)
 
-    def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, 2H, 2W); `before` is the semantic map at H, W and `after` at 2H, 2W."""
-        main = self.conv1(double(leaky(self.norm1(x, before))))
+    def forward(self, x: Tensor, before: Modulation, after: Modulation) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, 2H, 2W); the heat modulates `before` the doubling and `after` it."""
+        main = self.conv1(leaky(self.norm1(x, before)))
         main = self.conv2(leaky(self.norm2(main, after)))
-        return main + double(self.skip(x))
+        return main + self.skip(x)
 
 
 class DownBlock(nn.Module):
@@ -128,20 +185,28 @@ class DownBlock(nn.Module):
         self, inputs: int, outputs: int, first: bool = False, pool: bool = True, momentum: float | None = None
     ) -> None:
         super().__init__()
-        self.first, self.pool = first, pool
-        biased = momentum is None
-        self.skip = Conv(inputs, outputs, 1, bias=biased)
+        self.first = first
+        biased, resizing = momentum is None, DownConv if pool else Conv
+        self.skip = resizing(inputs, outputs, 1, bias=biased)
         self.norm1 = nn.Identity() if momentum is None else batch_norm(inputs, momentum)
         self.conv1 = Conv(inputs, outputs, bias=biased)
         self.norm2 = nn.Identity() if momentum is None else batch_norm(outputs, momentum)
-        self.conv2 = Conv(outputs, outputs, bias=biased)
+        self.conv2 = resizing(outputs, outputs, bias=biased)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, H // 2, W // 2), or H, W
         main = self.norm1(x) if self.first else leaky(self.norm1(x))
         main = self.conv2(leaky(self.norm2(self.conv1(main))))
-        if not self.pool:
-            return main + self.skip(x)
-        return halve(main) + self.skip(halve(x))
+        return main + self.skip(x)
+
+    def linearised(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The output, and the function from a gradient by it to that by x; for a block without normalisation."""
+        hidden = self.conv1(x if self.first else leaky(x))
+
+        def adjoint(y: Tensor) -> Tensor:
+            main = self.conv1.adjoint(leaky_adjoint(self.conv2.adjoint(y), hidden))
+            return self.skip.adjoint(y) + (main if self.first else leaky_adjoint(main, x))
+
+        return self.conv2(leaky(hidden)) + self.skip(x), adjoint
 
 
 def batch_norm(channels: int, momentum: float) -> nn.BatchNorm2d:

@@ -3,7 +3,6 @@
 Symbols: s is D's realness score, h a heatmap and h^ the one D infers, x an image, n the batch.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,18 +17,16 @@ def adversarial_discriminator(fake_scores: Tensor, real_scores: Tensor) -> Tenso
     return F.relu(1 + fake_scores).mean() + F.relu(1 - real_scores).mean()
 
 
-def r1(real_images: Tensor, real_scores: Tensor) -> Tensor:
+def r1(gradients: Tensor) -> Tensor:
     """Eq. 2: R1 = mean over images of ||grad_x D(x)||^2, the square summed over channels, rows and columns.
 
     Args:
-        real_images: (N, 3, H, W), requiring gradients.
-        real_scores: (N,), D's scores of those very tensors: the forward pass is shared, not repeated.
+        gradients: (N, 3, H, W), of each real image's score by the image.
 
     Returns:
-        scalar, itself differentiable.
+        scalar, differentiable by what the gradients were made of.
     """
-    (gradient,) = torch.autograd.grad(real_scores.sum(), real_images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    return gradients.square().sum(dim=(1, 2, 3)).mean()
 
 
 def heatmap_error(heatmaps: Tensor, inferred: Tensor, band: float) -> Tensor:

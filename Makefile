@@ -17,7 +17,7 @@ demo: install
 
 # Files side by side, one a core: many of the rig's tests wait for real seconds to pass.
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -1,8 +1,7 @@
-"""Work of many clips, spread over this machine's processes or a Dask cluster's; joblib hands it out."""
+"""Work of many clips, spread over this machine's processes (joblib) or a Dask cluster's."""
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .schema import DatasetError
@@ -27,51 +26,56 @@ def run_tasks(
     """
     if jobs == 0 or jobs < -1:
         raise DatasetError(f"jobs is {jobs}; give 1 or more, or -1 for one a core")
-    if dask is None and (jobs == 1 or len(tasks) < 2):
+    if dask is not None:
+        yield from _run_on_cluster(work, tasks, dask)
+        return
+    if jobs == 1 or len(tasks) < 2:
         yield from map(work, tasks)
         return
     import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    with _workers(dask) if dask else joblib.parallel_config("loky"):
-        count = -1 if dask else min(jobs, len(tasks))
-        parallel = joblib.Parallel(n_jobs=count, return_as="generator_unordered")
+    with joblib.parallel_config("loky"):
+        parallel = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
         results: Any = parallel(joblib.delayed(work)(task) for task in tasks)  # a generator; the stub says a list
         try:
             yield from results
-        except ModuleNotFoundError as error:
-            raise DatasetError(f"the workers lack {error.name}; install this version of lrt on each") from error
-        except TimeoutError as error:
-            raise DatasetError(
-                f"no Dask worker came to {dask} within {WAIT_S} s; start `dask worker {dask}`"
-            ) from error
-        except _deaths(dask) as error:
+        except TerminatedWorkerError as error:
             raise DatasetError("a worker was killed, for want of memory perhaps; give fewer --jobs") from error
         finally:
             results.close()
 
 
-@contextmanager
-def _workers(address: str) -> Iterator[None]:
-    """joblib sends its work to the scheduler at the address."""
+def _run_on_cluster(work: Callable[[Task], Made], tasks: Sequence[Task], address: str) -> Iterator[Made]:
+    """The same by a Dask cluster. Dask's own futures: joblib's backend waits for ever once the last worker is gone."""
     if importlib.util.find_spec("distributed") is None:
         raise DatasetError("a cluster needs Dask: pip install 'lrt[cluster]'")
-    import joblib
-    from distributed import Client
+    from distributed import Client, KilledWorker, wait
 
     try:
         client = Client(address, timeout=WAIT_S, set_as_default=False)
     except (OSError, ValueError) as error:  # nobody answers; not an address
         raise DatasetError(f"no Dask scheduler answers at {address}; start one with `dask scheduler`") from error
-    with client, joblib.parallel_config("dask", client=client, wait_for_workers_timeout=WAIT_S):
-        yield
-
-
-def _deaths(dask: str | None) -> type[Exception]:
-    """What is raised when a worker process is gone."""
-    if dask:
-        from distributed import KilledWorker
-
-        return KilledWorker
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    return TerminatedWorkerError
+    with client:
+        pending = client.map(work, tasks, pure=False)
+        try:
+            while pending:
+                try:
+                    with client.as_current():
+                        ended: Any = wait(pending, timeout=WAIT_S, return_when="FIRST_COMPLETED")
+                except TimeoutError as error:
+                    if client.scheduler_info()["workers"]:
+                        continue  # a long clip
+                    raise DatasetError(
+                        f"no Dask worker came to {address} within {WAIT_S} s, or the last one went; "
+                        f"start `dask worker {address}`"
+                    ) from error
+                pending = list(ended.not_done)
+                for future in ended.done:
+                    yield future.result()
+        except ModuleNotFoundError as error:
+            raise DatasetError(f"the workers lack {error.name}; install this version of lrt on each") from error
+        except KilledWorker as error:
+            raise DatasetError("a worker was killed, for want of memory perhaps; give it fewer threads") from error
+        finally:
+            client.cancel(pending)

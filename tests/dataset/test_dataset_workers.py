@@ -85,7 +85,7 @@ def test_two_processes_give_the_bytes_of_one(
 def cluster() -> Iterator[str]:
     """Address of a Dask cluster of two processes."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as made:
         yield made.scheduler_address
 
 
@@ -111,21 +111,28 @@ def test_a_bad_clip_in_a_worker_is_the_same_one_line_and_leaves_nothing(
     assert "k-9: clip.mcap is damaged" in lines.pop()
 
 
-def where_am_i(_: int) -> int:
-    return os.getpid()
-
-
-def die(_: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+# Work that every process can find: a worker need not be able to import this module, nor any package named tests.
+WHERE_AM_I = "__import__('os').getpid()"
+DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 def test_the_clusters_processes_do_the_work_and_not_this_one(cluster: str) -> None:
-    assert os.getpid() not in set(run_tasks(where_am_i, range(20), dask=cluster))
+    assert os.getpid() not in set(run_tasks(eval, [WHERE_AM_I] * 20, dask=cluster))
+
+
+def test_a_cluster_without_workers_is_one_line_and_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("lrt.dataset.spread.WAIT_S", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
+        pytest.raises(DatasetError, match="no Dask worker came"),
+    ):
+        list(run_tasks(eval, [WHERE_AM_I], dask=empty.scheduler_address))
 
 
 def test_a_worker_that_is_killed_is_one_line() -> None:
     with pytest.raises(DatasetError, match="a worker was killed"):
-        list(run_tasks(die, range(4), jobs=2))
+        list(run_tasks(eval, [DIE] * 4, jobs=2))
 
 
 def test_a_cluster_that_is_not_there_is_one_line(

@@ -5,10 +5,20 @@ A page that shows them styles `svg text`, `.grid`, `.line`, `.rule`, `.band` and
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing on the page: what it is called, what a reader should see in it, and the SVG."""
+
+    title: str
+    caption: str
+    svg: Markup
 
 
 class Chart:

@@ -16,7 +16,7 @@ import numpy as np
 from markupsafe import Markup
 
 from . import verdict
-from .charts import Chart, data_uri, draw_bars, draw_svg
+from .charts import Chart, Figure, data_uri, draw_bars, draw_svg
 from .check import NAMES, Check
 from .distance import DistanceConfig, tabulate_shifts, usable_range
 from .fitting import Fit
@@ -149,15 +149,6 @@ def _stamp_ribbon(page: np.ndarray) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ the page
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing on the page: what it is called, what a reader should see in it, and the SVG."""
-
-    title: str
-    caption: str
-    svg: Markup
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import __version__, write_whole
-from ..calibration.charts import Chart, data_uri
+from ..calibration.charts import Chart, Figure, data_uri
 from .info import ClipInfo, DatasetInfo
 from .loading import COLDEST_C, WARMEST_C
 from .show import ShowError, check_new_file, colour_heat
@@ -27,15 +27,6 @@ MOST_FINDINGS = 200  # of either list of doubtful clips, likewise
 MOST_BARS = 150  # clips drawn one by one: more would be thinner than a line
 NAMED = 6  # of a list of names; more are counted
 JPEG_QUALITY = 88  # of tiles; the worst pairs are shown to the pixel
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing, its title, and what a reader should see in it."""
-
-    title: str
-    caption: str
-    svg: Markup
 
 
 @dataclass(frozen=True)

@@ -65,16 +65,6 @@ class Distances:
     pictures: int
     fewer_than_features: bool
 
-    @property
-    def frechet_name(self) -> str:
-        """FID over Inception alone."""
-        return "FID" if self.is_inception else "Frechet distance"
-
-    @property
-    def kernel_name(self) -> str:
-        """KID over Inception alone."""
-        return "KID" if self.is_inception else "kernel distance"
-
     def to_json(self) -> dict[str, Any]:
         """Plain values, the two distances under their right names."""
         frechet, kernel = ("fid", "kid") if self.is_inception else ("frechet_distance", "kernel_distance")

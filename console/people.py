@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from ..dataset.consent import today
 from .results import Result, StageError, plain
 
 
@@ -30,11 +31,6 @@ def admit_clip(header: Any, clips: Path) -> tuple[Any, tuple[str, ...]]:
     vocabulary.check(header.clothing, header.lighting, header.occupants, recording=not header.synthetic)
     warnings = read_ledger(clips).admit(header.consent, today())
     return replace(header, vocabulary=vocabulary.as_dict()), () if header.synthetic else warnings
-
-
-def today() -> date:
-    """The day, UTC."""
-    return datetime.now(UTC).date()
 
 
 def add_consent(

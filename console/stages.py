@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from .. import write_whole
+from ..dataset.consent import today
 from .people import admit_clip
 from .results import PAIR_GAP_MS, Result, StageError, Update, plain, silent
 
@@ -364,7 +364,7 @@ def calibrate(
         )
     pixels = [image.pixels for image in evidence.images]
     drawn = draw_report(fit, pixels, evidence.heatmaps, people)
-    html = render_page(fit, pixels, evidence.heatmaps, people, _today(), distance)
+    html = render_page(fit, pixels, evidence.heatmaps, people, today(), distance)
     try:
         write_image(picture, drawn)
         write_whole(page, html.encode())
@@ -419,7 +419,7 @@ def check_calibration(
     check = hold_against(known, evidence.heatmaps, people, evidence.image_size, masks_name=source.name, **described)
     if out is not None:
         pixels = [image.pixels for image in evidence.images]
-        html = render_page(check.fit, pixels, evidence.heatmaps, people, _today(), distance, check)
+        html = render_page(check.fit, pixels, evidence.heatmaps, people, today(), distance, check)
         try:
             write_whole(out, html.encode())
         except OSError as error:
@@ -489,10 +489,6 @@ def _must_be_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise StageError(f"--out {path}: {folder} cannot be written ({error.strerror}); choose another") from error
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 # -------------------------------------------------------------------------------------------------------------- model

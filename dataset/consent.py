@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ SCOPES = ("internal", "share", "publish")  # each lets do what the ones before i
 MINOR_SCOPE = "internal"  # the furthest that a recording of a minor goes
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _FORM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def today() -> date:
+    """The day by which consents begin, end and are refused: UTC, on every machine the same."""
+    return datetime.now(UTC).date()
 
 
 class ConsentError(LrtError, ValueError):

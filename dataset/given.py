@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from ..calibration.geometry import Calibration
 from ..rig.clip import ClipHeader
 from .config import BuildConfig
-from .consent import Ledger, read_ledger
+from .consent import Ledger, read_ledger, today
 from .publish import PUBLISH, name_clip
 from .schema import DatasetError
 from .tags import TagError, Vocabulary, join_vocabularies
@@ -83,7 +82,7 @@ def _admit(folder: Path, header: ClipHeader, ledger: Ledger, config: BuildConfig
     """The clip with what the ledger says of it; a twin's needs nobody's consent."""
     refusal = None
     if not header.synthetic:
-        refusal = ledger.refuse(header.consent, config.scope, date.today(), header.sha256 or "")
+        refusal = ledger.refuse(header.consent, config.scope, today(), header.sha256 or "")
     name = name_clip(header.sha256 or "") if config.scope == PUBLISH else header.clip_id
     return Given(
         folder=folder,

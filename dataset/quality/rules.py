@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date
 
-from ..consent import SCOPES, ConsentError, Ledger
+from ..consent import SCOPES, ConsentError, Ledger, today
 
 OK, WARN, FAIL = LEVELS = ("ok", "warn", "fail")
 
@@ -82,7 +82,7 @@ class Purpose:
 
     ledger: Ledger
     scope: str = SCOPES[0]
-    on: date = field(default_factory=date.today)
+    on: date = field(default_factory=today)
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:

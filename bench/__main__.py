@@ -14,6 +14,7 @@ TOOLS = (  # called by others
     "rig_sources",
     "rigs",
     "train_small_masks",
+    "twin_dataset",
 )
 
 

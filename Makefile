@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint bench bench-gpu clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -26,6 +26,10 @@ lint: install
 
 bench: install
 	$(BIN)/python -m bench
+
+# On a machine with a GPU, which needs PyTorch, numpy, OpenCV and scipy alone: no .venv is set up. Call it again to go on.
+bench-gpu:
+	$(PYTHON) -m bench.gpu $(ARGS)
 
 clean:
 	rm -rf demo build *.egg-info .pytest_cache .ruff_cache

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from . import LrtError, __version__
+from .console.progress import speaks
 from .dataset.tags import CLOTHING, LIGHTING
 
 Result = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, int]  # for --json, for a person; the exit code
@@ -125,7 +126,8 @@ def stop_on_signal() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        click.echo("lrt: finishing; once more to break off", err=True)
+        if speaks():
+            click.echo("lrt: finishing; once more to break off", err=True)
 
     for number in before:
         signal.signal(number, handle)
@@ -883,13 +885,23 @@ def models() -> Result:
 )
 @click.option("--print-config", is_flag=True, help="Print every setting as TOML, and train nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what it would take, by a few steps thrown away; write nothing.")
+@click.option(
+    "--named", default="default", metavar="NAME", help="Hold out all of one kind: leave-red-out, leave-kitchen-out, ..."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights, order and noise.  [default: 0]")
 @click.option("--batch", type=click.IntRange(min=2), help="Pairs a step, instead of the preset's.")
 @click.option("--gan-steps", type=click.IntRange(min=1), help="Length of the GAN phase, instead of the preset's.")
 @click.option("--inversion-steps", type=click.IntRange(min=1), help="Length of the inversion phase, likewise.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
 def train(
-    dataset: Path | None, out: Path | None, print_config: bool, dry_run: bool, resume: bool, device: str, **options: Any
+    dataset: Path | None,
+    out: Path | None,
+    print_config: bool,
+    dry_run: bool,
+    resume: bool,
+    named: str,
+    device: str,
+    **options: Any,
 ) -> Result:
     """Train a generator from a dataset: the GAN phase, then the inversion encoder.
 
@@ -903,12 +915,14 @@ def train(
     if dataset is None:
         raise click.UsageError("Missing argument 'DATASET'.")
     if dry_run:
-        plan = training.plan_training(dataset, device=device, **options)
+        plan = training.plan_training(dataset, named=named, device=device, **options)
         return plan, _say_plan(plan, training.say_duration)
     if out is None:
         raise click.UsageError("Missing option '--out'.")
     with stop_on_signal() as stop, progress_bar("training", "steps") as update:
-        result = training.train(dataset, out, resume=resume, device=device, stop=stop, on_progress=update, **options)
+        result = training.train(
+            dataset, out, resume=resume, named=named, device=device, stop=stop, on_progress=update, **options
+        )
     for note in result["notes"]:
         _warn(note)
     state = "finished" if result["finished"] else "stopped; go on with --resume"
@@ -937,13 +951,19 @@ def _say_plan(plan: dict[str, Any], say_duration: Callable[[float], str]) -> str
 @click.argument("run", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="The dataset to measure on.")
 @click.option(
-    "--split", default="train", show_default=True, help="Which clips; the paper measures on those trained on."
+    "--split", metavar="train|test", help="Which clips; the paper measures on those trained on.  [default: train]"
+)
+@click.option(
+    "--named",
+    metavar="NAME",
+    help="What a way of splitting leaves unseen, beside what the run saw.  [default: the way it was trained on]",
 )
 @click.option("--runs", default=10, show_default=True, help="Source images drawn for each clip.")
 @click.option(
     "--full",
     is_flag=True,
-    help="Also measure what follows heatmap and source, and distances to real pictures: minutes more.",
+    help="Also measure what follows heatmap and source, distances to real pictures, silhouettes, and what the run "
+    "remembers: minutes more.",
 )
 @click.option(
     "--pictures", default=1000, show_default=True, help="Of each kind, for the distances; the paper's: 21760."
@@ -954,17 +974,75 @@ def _say_plan(plan: dict[str, Any], say_duration: Callable[[float], str]) -> str
     metavar="FILE|download",
     help="For FID and KID: torch-fidelity's weights of Inception-v3; implies --full. Without, EfficientNet-Lite0's.",
 )
+@click.option(
+    "--masks", default="small", show_default=True, metavar="small|maskrcnn|selfie", help="Who marks people in pictures."
+)
+@click.option("--mask-weights", type=FILE, metavar="FILE", help="Its weights, as in `lrt calibrate --weights`.")
 @click.option("--seed", default=0, show_default=True, help="Of every draw.")
 @click.option("--out", type=FOLDER, help="Where to write figures and pictures; RUN/evaluation by default.")
 def evaluate(run: Path, data: Path, **options: Any) -> Result:
-    """Measure a run as the paper does: reconstruction error, the grid of sources by heatmaps, FID."""
-    from .console import stages
+    """Measure a run as the paper does: reconstruction error, the grid of sources by heatmaps, FID.
+
+    A run that was trained with --named is measured on what it saw and on what it never did, side by side. Figures,
+    pictures and a page to look at go into RUN/evaluation.
+    """
+    from .console import measuring
     from .console.evaluation import evaluation_text
     from .console.progress import progress_bar
 
     with progress_bar("evaluating", "parts") as update:
-        result = stages.evaluate(run, data, on_progress=update, **options)
+        result = measuring.evaluate(run, data, on_progress=update, **options)
     return result, evaluation_text(result)
+
+
+@command(
+    "bench-table3",
+    "lrt bench-table3 datasets/kitchen --out table3 --preset smoke --budget 3000 --seeds 3",
+)
+@click.argument("dataset", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the table and its runs; run again to go on with it.")
+@click.option(
+    "--budget", type=click.IntRange(min=1), metavar="STEPS", help="GAN steps of every run.  [default: preset's]"
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each model.")
+@click.option("--models", metavar="A,B,...", help="Which, of `lrt models`.  [default: the five of Table 3]")
+@click.option("--preset", metavar="authors|paper|smoke", help="As of `lrt train`.  [default: authors]")
+@click.option("--config", "config_file", type=FILE, metavar="FILE.toml", help="Settings, as of `lrt train`.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting; repeatable.")
+@click.option(
+    "--named", default="default", metavar="NAME", help="Hold out all of one kind: leave-red-out, leave-kitchen-out, ..."
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(("test", "unseen", "train")),
+    help="What to measure on; repeatable.  [default: all there are; the paper measured on those trained on]",
+)
+@click.option("--runs", default=10, show_default=True, help="Source images drawn for each clip.")
+@click.option("--pictures", default=1000, show_default=True, help="Of each kind, for the distances.")
+@click.option("--full", is_flag=True, help="Also measure what follows heatmap and source.")
+@click.option(
+    "--inception-weights",
+    type=FILE,
+    metavar="FILE|download",
+    help="For FID and KID; without, distances over EfficientNet-Lite0.",
+)
+@click.option("--no-training", "training", flag_value=False, default=True, help="Only measure the runs that are done.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
+def bench_table3(dataset: Path, out: Path, **options: Any) -> Result:
+    """Train and measure the paper's five generators at an equal budget: Table 3 on your data.
+
+    Every run is a run folder, OUT/runs/MODEL-seedK. What is there already is resumed or taken as it is, so the command
+    can be stopped or killed and given again.
+    """
+    from .console import table3
+    from .console.progress import progress_bar
+    from .console.table3_text import table_text
+
+    with stop_on_signal() as stop, progress_bar("table", "steps") as update:
+        result = table3.bench_table3(dataset, out, stop=stop, on_progress=update, **options)
+    return result, f"{table_text(result)}\nopen {out / 'table3.html'}"
 
 
 @command("synthesise", "lrt synthesise runs/kitchen --heatmaps clips/kitchen-09 --source anna.png --out drawn")
@@ -994,3 +1072,7 @@ def demo(out: Path, seconds: float, replace: bool) -> Result:
 
     result = run_demo(out, seconds, replace, say=lambda text: click.echo(text, err=True))
     return result, f"open {result['report']}"
+
+
+if __name__ == "__main__":  # torchrun -m lrt.cli
+    main()

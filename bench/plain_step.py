@@ -19,7 +19,7 @@ class PlainGanStep:
     """`GanPhase`, to be read beside the paper.
 
     Args:
-        networks: G and D, from now on in their plain form.
+        networks: G and D, from now on in their plain form; of a port, anything with these two.
     """
 
     def __init__(self, networks: Networks, config: TrainConfig) -> None:

@@ -1,33 +1,47 @@
-"""What a training step costs in the fast form, beside the plain one, interleaved in one process.
+"""What a training step costs in the fast form, beside the plain one and the public ports', interleaved in one process.
 
 `python -m bench.training --json` prints the figures as JSON. Medians of CPU time over rounds, each round one step of
 every form: on a busy machine wall time tells of the neighbours. FLOP (two a multiply-add) are counted over a real step
-by torch's formulas, of convolutions and matrix products alone.
+by torch's formulas, of convolutions and matrix products alone. `--peer acqxi=PATH --peer tzuti=PATH` adds the ports
+(peers.py). The last figure is about being right: whether a killed training ends bit for bit like one that was not
+(resume.py).
 """
 
 import argparse
 import json
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from lrt import LrtError
 from lrt.model.config import MODELS, TrainConfig, train_config
 from lrt.model.device import cpu_threads
 from lrt.model.networks import build_networks
 from lrt.model.phases import GanPhase
 
 from .__main__ import machine
+from .peers import STEPS as PEERS
+from .peers import peer_step
 from .plain_step import PlainGanStep
+from .resume import resume_bit_equal
 
 BATCH, ROUNDS = 16, 3
 GEMM_SIDE = 1536  # of the square matrices by which the machine's own rate is measured
-TARGETS = {"step_vs_naive": (">=", 1.8), "bf16_vs_naive": (">=", 2.2), "flops_per_image": ("<=", 46.0)}
+TARGETS = {
+    "step_vs_naive": (">=", 1.8),
+    "bf16_vs_naive": (">=", 2.2),
+    **{f"step_vs_{name}": (">=", 1.9) for name in PEERS},
+    **{f"bf16_vs_{name}": (">=", 2.2) for name in PEERS},
+    "flops_per_image": ("<=", 46.0),
+}
 
 Step = Callable[[], object]
 
@@ -38,33 +52,50 @@ def main(arguments: tuple[str, ...] | list[str] = ()) -> None:
     parser.add_argument("--model", choices=tuple(MODELS), default="spade-sr-64", help="(default spade-sr-64)")
     parser.add_argument("--batch", type=int, default=BATCH, help=f"pairs a step (default {BATCH})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"steps of each form (default {ROUNDS})")
-    asked = parser.parse_args(list(arguments))
-    with cpu_threads(1):  # a second one, waiting for a busy core, would count its waiting as work
-        report = measure(asked.model, asked.batch, asked.rounds)
-    if asked.json:
-        print(json.dumps(report, indent=2))
-        return
-    print(f"{asked.model}, batch {asked.batch}, one thread; medians of {asked.rounds} steps")
-    for name, form in report["forms"].items():
-        print(
-            f"  {name:8}{form['cpu_s']:8.2f} CPU s{form['wall_s']:8.2f} s{form['gflop_per_image']:8.1f} GFLOP an image"
-        )
-    for name, (relation, bound) in TARGETS.items():
-        print(f"  {name:18}{report[name]:8.2f}   (wanted {relation} {bound:g})")
-    print(
-        f"  {'gemm_share':18}{report['gemm_share']:8.2f}   of {report['gemm_gflop_per_cpu_s']:.0f} GFLOP a CPU second"
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=PATH", help="a port's checkout: " + " or ".join(PEERS)
     )
+    asked = parser.parse_args(list(arguments))
+    peers = {name: Path(path) for name, _, path in (peer.partition("=") for peer in asked.peer)}
+    try:
+        with cpu_threads(1):  # a second one, waiting for a busy core, would count its waiting as work
+            report = measure(asked.model, asked.batch, asked.rounds, peers)
+    except LrtError as error:
+        sys.exit(str(error))
+    report["resume_bit_equal"] = resume_bit_equal()
+    print(json.dumps(report, indent=2) if asked.json else write(report))
 
 
-def measure(model: str = "spade-sr-64", batch: int = BATCH, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Every figure; the first round, which warms up and is counted, is not timed.
+def write(report: dict[str, Any]) -> str:
+    """The figures as a table."""
+    lines = [f"{report['model']}, batch {report['batch']}, one thread; medians of {report['rounds']} steps"]
+    for name, form in report["forms"].items():
+        of_image = f"{form['gflop_per_image']:8.1f} GFLOP an image"
+        lines.append(f"  {name:8}{form['cpu_s']:8.2f} CPU s{form['wall_s']:8.2f} s{of_image}")
+    for name, (relation, bound) in TARGETS.items():
+        if name in report:
+            lines.append(f"  {name:18}{report[name]:8.2f}   (wanted {relation} {bound:g})")
+    rate = report["gemm_gflop_per_cpu_s"]
+    lines.append(f"  {'gemm_share':18}{report['gemm_share']:8.2f}   of {rate:.0f} GFLOP a CPU second")
+    lines.append(f"  {'resume_bit_equal':18}{report['resume_bit_equal']!s:>8}")
+    return "\n".join(lines)
+
+
+def measure(
+    model: str = "spade-sr-64", batch: int = BATCH, rounds: int = ROUNDS, peers: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
+    """Every figure of the steps; the first round, which warms up and is counted, is not timed.
 
     Args:
         model: a name in MODELS.
         batch: pairs a step.
         rounds: timed steps of each form.
+        peers: name -> checkout of the ports to measure against.
+
+    Raises:
+        PeerError: a port cannot be had so.
     """
-    steps = gan_steps(model, batch)
+    steps = gan_steps(model, batch, peers or {})
     flop = {name: count_flop(step) / batch / 1e9 for name, step in steps.items()}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in (*steps, "gemm")}
     a, b = torch.randn(2, GEMM_SIDE, GEMM_SIDE)
@@ -74,15 +105,17 @@ def measure(model: str = "spade-sr-64", batch: int = BATCH, rounds: int = ROUNDS
         times["gemm"].append(clock(lambda: a @ b))
     cpu = {name: statistics.median(of_cpu for of_cpu, _ in taken) for name, taken in times.items()}
 
-    def ratio(name: str) -> float:
-        pairs = zip(times["plain"], times[name], strict=True)
-        return round(statistics.median(slow / fast for (slow, _), (fast, _) in pairs), 3)
+    def ratio(slow: str, fast: str) -> float:
+        pairs = zip(times[slow], times[fast], strict=True)
+        return round(statistics.median(of_slow / of_fast for (of_slow, _), (of_fast, _) in pairs), 3)
 
     gemm_rate = 2 * GEMM_SIDE**3 / 1e9 / cpu["gemm"]
     return {
         "machine": machine(), "torch": torch.__version__, "threads": torch.get_num_threads(),
         "model": model, "batch": batch, "rounds": rounds,
-        "step_vs_naive": ratio("fast"), "bf16_vs_naive": ratio("bf16"),
+        "step_vs_naive": ratio("plain", "fast"), "bf16_vs_naive": ratio("plain", "bf16"),
+        **{f"step_vs_{name}": ratio(name, "fast") for name in peers or {}},
+        **{f"bf16_vs_{name}": ratio(name, "bf16") for name in peers or {}},
         "flops_per_image": round(flop["fast"], 2),
         "gemm_share": round(flop["fast"] * batch / cpu["fast"] / gemm_rate, 3),
         "gemm_gflop_per_cpu_s": round(gemm_rate, 1),
@@ -97,7 +130,7 @@ def measure(model: str = "spade-sr-64", batch: int = BATCH, rounds: int = ROUNDS
     }  # fmt: skip
 
 
-def gan_steps(model: str, batch: int) -> dict[str, Step]:
+def gan_steps(model: str, batch: int, peers: Mapping[str, Path]) -> dict[str, Step]:
     """One step of each form, on networks, data and noise of its own; the data is noise, which costs the same."""
     config = replace(train_config("authors", model), batch=batch)
     noise = torch.Generator().manual_seed(0)
@@ -111,6 +144,7 @@ def gan_steps(model: str, batch: int) -> dict[str, Step]:
         "plain": lambda: plain.step(images, heatmaps, noise),
         "fast": lambda: fast.step(images_last, heatmaps, noise),
         "bf16": lambda: bf16.step(images_last, heatmaps, noise),
+        **{name: peer_step(name, path, config, images, heatmaps) for name, path in peers.items()},
     }
 
 
@@ -149,6 +183,4 @@ def clock(step: Step) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    import sys
-
     main(sys.argv[1:])

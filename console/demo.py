@@ -17,6 +17,7 @@ from .. import LrtError
 from ..dataset.tags import CLOTHING, LIGHTING
 from . import datasets, stages
 from .demo_page import describe, draw_hero
+from .measuring import evaluate
 from .page import Picture, write_page
 from .progress import progress_bar
 from .training import train
@@ -90,7 +91,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         train(out / "dataset", out / "run", preset="smoke", gan_steps=GAN_STEPS, on_progress=update)
 
     with stage("evaluate", "measuring it as the paper does"), progress_bar("evaluating", "clips") as update:
-        measured = stages.evaluate(out / "run", out / "dataset", split="test", on_progress=update)
+        measured = evaluate(out / "run", out / "dataset", split="test", on_progress=update)
 
     with stage("synthesise", "drawing from heat alone"), progress_bar("drawing", "pictures") as update:
         source = _pick_source(out)

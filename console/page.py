@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -67,26 +68,35 @@ def write_page(
         synthetic: True puts the ribbon on it that says a twin made it.
         hero: the one picture that says it all, above the stages.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lrt", "console"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    html = environment.get_template("page.html.jinja").render(
+    html = render(
+        "page.html.jinja",
         title=title,
         subtitle=subtitle,
         figures=figures,
         stages=stages,
         synthetic=synthetic,
         hero=hero,
-        version=__version__,
     )
     write_whole(path, html.encode())
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of one of the templates here; what they all look like is in `look.css.jinja`."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lrt", "console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(version=__version__, **values)
 
 
 def draw_curves(path: Path, curves: dict[str, list[tuple[float, float]]], x_label: str, y_label: str) -> None:
     """Write curves as an SVG with axes and a legend.
 
     Args:
-        curves: {name: [(x, y), ...]}; at most five, told apart by colour and by name at the line's end.
+        curves: {name: [(x, y), ...]}; at most seven, told apart by colour and by name at the line's end.
     """
     points = [point for curve in curves.values() for point in curve]
     if not points:
@@ -117,7 +127,7 @@ def draw_curves(path: Path, curves: dict[str, list[tuple[float, float]]], x_labe
         f'<text x="14" y="{(height - bottom) / 2}" text-anchor="middle" '
         f'transform="rotate(-90 14 {(height - bottom) / 2})">{y_label}</text>'
     )
-    colours = ("#b5451b", "#1f6f8b", "#5a7d2a", "#7a4f9e", "#8a6d1f")
+    colours = ("#b5451b", "#1f6f8b", "#5a7d2a", "#7a4f9e", "#8a6d1f", "#3d4f5c", "#b03a76")
     lowest = height - bottom + 0.0  # names are set from the bottom up, so that none covers another or the axis
     drawn = sorted(zip(curves.items(), colours, strict=False), key=lambda each: each[0][1][-1][1])
     for (name, curve), colour in drawn:

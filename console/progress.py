@@ -1,7 +1,13 @@
 """A progress bar for long work, on a terminal; nothing at all elsewhere."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+def speaks() -> bool:
+    """Whether this process tells a person how it goes: of those that torchrun started, the first alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -23,7 +29,7 @@ def progress_bar(label: str, unit: str = "") -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not (console.is_terminal and speaks())) as bar:
         task = bar.add_task(label, total=1, note="")
 
         def update(done: float, total: float, note: str = "") -> None:

@@ -502,46 +502,6 @@ def count_models() -> dict[str, int]:
     return model_table()
 
 
-def evaluate(
-    run: Path,
-    data: Path,
-    split: str = "train",
-    runs: int = 10,
-    out: Path | None = None,
-    full: bool = False,
-    pictures: int = 1000,
-    inception_weights: Path | None = None,
-    seed: int = 0,
-    on_progress: Update = silent,
-) -> Result:
-    """Measure a run on one split of a dataset, as the paper does.
-
-    Args:
-        full: measure control and distances too; weights of Inception ask for that by themselves.
-        inception_weights: a file, or the word `download`.
-
-    Raises:
-        RunError, DatasetError, FeatureError: see there.
-    """
-    needs_torch()
-    from ..dataset.loading import load_pairs
-    from ..model.evaluate import FullConfig
-    from ..model.evaluate import evaluate as evaluate_run
-    from ..model.features import DOWNLOAD
-
-    out = out or run / "evaluation"
-    pairs = load_pairs(data, split)
-    config = None
-    if full or inception_weights is not None:
-        weights = DOWNLOAD if str(inception_weights) == DOWNLOAD else inception_weights
-        config = FullConfig(
-            pairs if split == "train" else load_pairs(data, "train"), split == "train", pictures, weights
-        )
-    measured = evaluate_run(run, pairs, runs=runs, out=out, full=config, seed=seed, on_progress=on_progress)
-    drawn = {name: str(path) for name, path in measured.pictures.items()}
-    return plain({**measured.to_json(), "pictures": drawn, "split": split, "out": str(out)})
-
-
 def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: Update = silent) -> Result:
     """Draw a picture for every heatmap of a clip, clothed and lit like the source.
 

@@ -1,21 +1,17 @@
 """A dataset in memory: the form in which a model takes it."""
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .info import SPLITS, ClipInfo, DatasetInfo, read_info
-from .schema import DatasetError, restore_grids
+from .schema import DatasetError
 from .tags import DEFAULT, Vocabulary
 
 if TYPE_CHECKING:
@@ -24,8 +20,6 @@ if TYPE_CHECKING:
     from .batches import Batches
 
 COLDEST_C, WARMEST_C = 19.0, 30.0  # paper, section 4.2: this range becomes [-1, 1]
-NUMBERS = ("frame", "clothing", "lighting", "occupants")
-COLUMNS = ("rgb", "heatmap", *NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +96,28 @@ def load_pairs(path: Path | str, split: str = "train", named: str = "default") -
     """
     path = Path(path)
     info = read_info(path)
-    clips = _choose_clips(path, info, split, named)
+    return _load(path, info, _choose_clips(path, info, split, named))
+
+
+def load_clips(path: Path | str, clip_ids: Collection[str]) -> PairSet:
+    """Every pair of these clips, as `load_pairs` gives them; an id of which the dataset has no pairs is passed over.
+
+    Raises:
+        DatasetError: see there; or there are no pairs of any.
+    """
+    path = Path(path)
+    info = read_info(path)
+    clips = [clip for clip in info.clips if clip.clip_id in clip_ids]
+    if not clips:
+        asked = ", ".join(sorted(clip_ids)) or "no clip"
+        raise DatasetError(f"{path}: there are no pairs of {asked}; build the dataset again with more clips")
+    return _load(path, info, clips)
+
+
+def _load(path: Path, info: DatasetInfo, clips: list[ClipInfo]) -> PairSet:
+    """The pairs of clips, in the order given."""
+    from .arrow import NUMBERS, decode_images, read_shard, restore_grids  # pyarrow, which a `PairSet` does without
+
     count = sum(clip.pairs for clip in clips)
     pairs = PairSet(
         images=np.empty((count, *info.image_shape, 3), np.uint8),
@@ -147,47 +162,6 @@ def _choose_clips(path: Path, info: DatasetInfo, split: str, named: str) -> list
         way = "" if named == "default" else f" of '{named}'"
         raise DatasetError(f"{path}: no split '{split}'{way}{known}; it has {has}")
     return clips
-
-
-def read_shard(shard: Path, clip: ClipInfo, also: Sequence[str] = ()) -> pa.Table:
-    """The columns that a model needs of one clip, and others by name.
-
-    Raises:
-        DatasetError: the shard is missing, damaged, or not what `dataset.json` says.
-    """
-    columns = (*COLUMNS, *also)
-    try:
-        content = shard.read_bytes()
-        # a shard of schema 1.0 has no hash: there its pages' checksums alone find a bit that turned
-        if clip.shard_sha256 and hashlib.sha256(content).hexdigest() != clip.shard_sha256:
-            raise DatasetError(f"{shard}: damaged, or of another dataset; copy the dataset again or build it again")
-        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-            table = file.read(columns=list(columns))
-    except FileNotFoundError as error:
-        raise DatasetError(f"{shard}: missing; copy the dataset again or build it again") from error
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{shard}: damaged ({_first_line(error)}); build the dataset again") from error
-    if table.num_rows != clip.pairs or set(table.column_names) != set(columns):
-        raise DatasetError(
-            f"{shard}: {table.num_rows} rows of {', '.join(table.column_names)}, but dataset.json says {clip.pairs} "
-            f"rows with {', '.join(columns)}; build the dataset again"
-        )
-    return table
-
-
-def decode_images(column: pa.ChunkedArray, images: np.ndarray, shard: Path) -> None:
-    """Fill (N, H, W, 3) uint8 RGB from a column of PNG files.
-
-    Raises:
-        DatasetError: a picture that cannot be decoded, or of another size.
-    """
-    for index, png in enumerate(column.combine_chunks().field("bytes")):
-        decoded = cv2.imdecode(np.frombuffer(png.as_buffer(), np.uint8), cv2.IMREAD_COLOR)
-        if decoded is None or decoded.shape != images.shape[1:]:
-            found = "cannot be decoded" if decoded is None else f"is {decoded.shape[1]}x{decoded.shape[0]}"
-            expected = f"{images.shape[2]}x{images.shape[1]}"
-            raise DatasetError(f"{shard}: picture {index} {found} where {expected} is due; build the dataset again")
-        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=images[index])
 
 
 def _first_line(error: Exception) -> str:

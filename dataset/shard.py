@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .arrow import make_schema, store_grids, store_images
 from .info import DATA_NAME, ClipInfo
 from .loading import COLDEST_C, WARMEST_C
-from .schema import DatasetError, make_schema, store_grids, store_images
+from .schema import DatasetError
 from .tags import DEFAULT, UNKNOWN, Vocabulary
 
 ROWS_PER_GROUP = 1000  # about 6 MB of pictures in memory at a time

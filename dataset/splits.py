@@ -5,7 +5,7 @@ of one kind: `leave-red-out` tests on the clips in red and trains on the others,
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,6 +92,49 @@ def choose_splits(clips: Sequence[SplitClip], config: SplitChoice) -> dict[str, 
             name = f"leave-{label}-out"
             splits[name if name not in splits else f"leave-{kind}-{label}-out"] = sides
     return splits
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Where a training and its measure put the clips.
+
+    Attributes:
+        trained: ids of what is trained on.
+        seen: kept from training, but of a clothing, light, room and person that training shows: the fair measure
+            beside which what is unseen stands.
+        unseen: what the way of splitting holds out by its name; none of the default way.
+    """
+
+    trained: tuple[str, ...]
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+
+def choose_sides(named_splits: Mapping[str, Mapping[str, Sequence[str]]], named: str = DEFAULT_NAME) -> Sides:
+    """The sides of a way of splitting; the default way's test clips are trained on in none.
+
+    Args:
+        named_splits: as a dataset tells them.
+        named: one of them.
+
+    Raises:
+        DatasetError: no such way, or the default test clips are all that it would train on.
+    """
+    if named not in named_splits:
+        raise DatasetError(f"no way of splitting is named '{named}'; there are {', '.join(named_splits)}")
+    kept = set(named_splits[DEFAULT_NAME].get("test", ()))
+    train, test = (tuple(named_splits[named].get(side, ())) for side in ("train", "test"))
+    if named == DEFAULT_NAME:
+        return Sides(train, test, ())
+    sides = Sides(
+        tuple(each for each in train if each not in kept), tuple(each for each in train if each in kept), test
+    )
+    if not sides.trained:
+        raise DatasetError(
+            f"'{named}' leaves only clips of the test split, {', '.join(sides.seen)}, which are never trained on; "
+            "build the dataset with another --test"
+        )
+    return sides
 
 
 def choose_test_clips(clip_ids: Sequence[str], fraction: float, named: Sequence[str] = ()) -> frozenset[str]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from .agreement import correlate_pairs
+from .arrow import decode_images, read_shard, restore_grids
 from .info import ClipInfo, DatasetInfo, read_info
-from .loading import COLDEST_C, WARMEST_C, decode_images, read_shard
-from .schema import restore_grids
+from .loading import COLDEST_C, WARMEST_C
 from .show import spread
 
 MOST_TILES = 1600  # pairs shown of all clips together: with about 2 kB each, a page stays below 5 MB

@@ -7,6 +7,7 @@ says which pairs it was trained on by their hash.
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from ..calibration.geometry import CalibrationError, read_calibration
 from ..rig.clip import ClipHeader, list_clips
 from .consent import Consent, ConsentError, Ledger, Tombstone, hash_id, read_ledger, split_consents
 from .info import CALIBRATION_NAME, read_info
-from .loading import load_pairs
+from .loading import load_clips
 from .place import mend_swap
 from .publish import name_clip
+from .schema import DatasetError
+from .splits import choose_sides
 
 
 @dataclass(frozen=True)
@@ -208,17 +211,19 @@ def _trained_on(run: Path) -> str:
 
 
 def _hash_splits(rows: KeptRows) -> set[str]:
-    """SHA-256, as a run keeps it, of every training split that holds a clip of theirs."""
-    splits = {}
-    for name, sides in read_info(rows.dataset).named_splits.items():
-        if set(sides.get("train", ())) & set(rows.clip_ids):
-            splits.setdefault(tuple(sides["train"]), name)
+    """SHA-256, as a run keeps it, of all that holds a clip of theirs and is trained on in some way of splitting."""
+    named_splits = read_info(rows.dataset).named_splits
+    splits = {tuple(sides.get("train", ())) for sides in named_splits.values()}
+    for name in named_splits:
+        with suppress(DatasetError):  # a way that leaves nothing to train on
+            splits.add(choose_sides(named_splits, name).trained)
     hashes = set()
-    for name in splits.values():
-        pairs = load_pairs(rows.dataset, "train", name)
-        digest = hashlib.sha256(pairs.images.tobytes())
-        digest.update(pairs.heatmaps.tobytes())
-        hashes.add(digest.hexdigest())
+    for clip_ids in splits:
+        if set(clip_ids) & set(rows.clip_ids):
+            pairs = load_clips(rows.dataset, clip_ids)
+            digest = hashlib.sha256(pairs.images.tobytes())
+            digest.update(pairs.heatmaps.tobytes())
+            hashes.add(digest.hexdigest())
     return hashes
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..dataset.loading import COLDEST_C, WARMEST_C, PairSet
-from .config import differences
+from ..dataset.splits import DEFAULT_NAME
+from .config import ModelConfig, differences
 from .layers import count_parameters
 from .networks import Networks
-from .run import RunRecord
+from .record import RunRecord
 
 if TYPE_CHECKING:
     from .train import RunSummary
@@ -35,6 +36,34 @@ def notes_on(begun: RunRecord, now: RunRecord, held_out: PairSet | None) -> tupl
     return tuple(notes)
 
 
+def say_use(model: ModelConfig) -> list[str]:
+    """What a generator is for, and what it cannot know: lines of Markdown, an empty one last."""
+    rows, columns = model.heatmap_shape
+    return [
+        "## What it is for",
+        "Research on what heat alone gives away, and on pictures for people who do not want a camera. Not for "
+        "identifying, watching or judging anybody: the picture is a guess that looks like a photograph.",
+        "",
+        "## What it cannot know",
+        f"- Faces, hair and text: a heatmap has {rows * columns} numbers. What looks like detail is invented.",
+        "- Clothing and light: they come from the code, hence from a source picture, never from the heat.",
+        f"- Heat outside {COLDEST_C:g} to {WARMEST_C:g} degC: it is clipped.",
+        "- Rooms, sensors, poses and people unlike those of its clips.",
+        "",
+        "Every picture it draws is synthetic, and those that lrt writes say so in the file.",
+        "",
+    ]
+
+
+def say_origin(record: RunRecord) -> str:
+    """Whether people are in the data."""
+    return (
+        "**A twin made some or all of this data: no figure of this run is about people.**"
+        if record.synthetic
+        else "Recorded by a thermal sensor and a camera. The weights may remember the faces, rooms and clothing in it."
+    )
+
+
 def write_card(
     record: RunRecord,
     summary: "RunSummary",
@@ -52,11 +81,6 @@ def write_card(
     done = f"{summary.gan_steps} of {steps['gan']} GAN, {summary.inversion_steps} of {steps['inversion']} inversion"
     held = "none" if held_out is None else f"{len(held_out)} pairs of {len(set(held_out.clip.tolist()))} clips"
     best = "" if summary.best_step is None else f", the best of them by held-out error at step {summary.best_step}"
-    origin = (
-        "**A twin made some or all of this data: no figure of this run is about people.**"
-        if record.synthetic
-        else "Recorded by a thermal sensor and a camera. The weights may remember the faces, rooms and clothing in it."
-    )
     metrics = [
         f"| {phase} | {name} | {value:.4f} |"
         for phase, means in summary.metrics.items()
@@ -69,23 +93,17 @@ def write_card(
             f"Draws pictures of {8 * columns} x {8 * rows} from heatmaps of {columns} x {rows} and a code for clothing "
             f"and light. Training {state}.",
             "",
-            "## What it is for",
-            "Research on what heat alone gives away, and on pictures for people who do not want a camera. Not for "
-            "identifying, watching or judging anybody: the picture is a guess that looks like a photograph.",
-            "",
-            "## What it cannot know",
-            f"- Faces, hair and text: a heatmap has {rows * columns} numbers. What looks like detail is invented.",
-            "- Clothing and light: they come from the code, hence from a source picture, never from the heat.",
-            f"- Heat outside {COLDEST_C:g} to {WARMEST_C:g} degC: it is clipped.",
-            "- Rooms, sensors, poses and people unlike those of its clips.",
-            "",
-            "Every picture it draws is synthetic, and those that lrt writes say so in the file.",
-            "",
+            *say_use(model),
             "## Data",
-            origin,
+            say_origin(record),
             "",
             f"- {record.pairs} pairs of {record.clips} clips, SHA-256 `{record.data_sha256}`",
             f"- held out: {held}",
+            *(
+                [f"- split: `{record.named}`: what the name says was not trained on"]
+                if record.named != DEFAULT_NAME
+                else []
+            ),
             *(f"- Note: {note}." for note in summary.notes),
             "",
             "## Training",

@@ -90,6 +90,7 @@ class TrainConfig:
     inversion_adversarial_weight: float = 0.1  # lambda in eq. 6
 
     bf16: bool = False  # networks in bfloat16; D's pass of real images, for R1, losses and weights stay in float32
+    compile: bool = False  # through torch.compile: minutes at the start, for which a CPU gains about nothing
     cpu_threads: int | None = None  # for torch, where it computes on the CPU; None: as many as it takes by itself
     log_every: int = 17  # steps; five lines an epoch of the paper. The losses are looked at only then
     sample_every: int = 850  # steps between sample sheets: ten epochs of the paper

@@ -10,37 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dataset.loading import PairSet
+from .bounds import Bounded, bounded
 from .judges import Judge, warmth
 from .measures import shuffle_within
-from .reconstruction import interval_over_clips
+from .probes import probe_clothing, probe_code
 
 SOURCES, HEATMAPS, SEEDS = 16, 12, 3  # a grid, and how many are drawn anew
 REAL = 1000  # real pictures, spread over the clips, that the judge reads
-PROBED = 2000  # of them the codes are searched for heat
-RIDGES = (0.01, 0.1, 1.0, 10.0)  # of the probe, times the number of pictures; the one that finds most counts
 
 Code = Callable[[np.ndarray], np.ndarray]
 """(n,) indices of pairs -> (n, z) float32: the code of each image."""
 Draw = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """((n, z) codes, (n,) indices of pairs) -> (n, H, W, 3) uint8: each pair's heatmap with a code."""
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """A figure between what real pictures give and what chance gives.
-
-    Attributes:
-        value: of the drawn pictures.
-        low, high: its 95 % interval for other clips like these (bootstrap over the clips of the sources).
-        real: of real pictures with what belongs to them.
-        shuffled: of pictures with what belongs to others.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    real: float
-    shuffled: float
 
 
 @dataclass(frozen=True)
@@ -55,8 +36,8 @@ class EmptySources:
     """
 
     sources: int
-    warmth_error_c: float
-    lighting_accuracy: float | None
+    warmth_error_c: Bounded
+    lighting_accuracy: Bounded | None
     clothing: dict[str, float]
 
 
@@ -72,6 +53,9 @@ class Control:
         clothing_accuracy: share of pictures, of people, judged to wear the source's clothing; None without labels.
         clothing_recall: label -> the same of its own sources: 0 where a model lost a shirt.
         lighting_accuracy: share judged to have the source's light; None without labels.
+        clothing_of_heat: share of pictures, of people, judged to wear what was worn when their heatmap was recorded,
+            where the source wears something else. shuffled: the same if the heat said nothing; that is best. real: the
+            share of heatmaps that tell it by themselves (`probes.probe_clothing`). None without labels.
         code_heat_r2: share of a clip's changes of heat that a ridge regression finds in its codes, in clips it did not
             learn from; real: in what changes in the images themselves; shuffled: in codes of other frames. 0 or less
             is best: the code should not say where people stand. None with one clip.
@@ -85,6 +69,7 @@ class Control:
     clothing_accuracy: Bounded | None
     clothing_recall: dict[str, float]
     lighting_accuracy: Bounded | None
+    clothing_of_heat: Bounded | None
     code_heat_r2: Bounded | None
     empty: EmptySources | None
     sources: int
@@ -125,7 +110,7 @@ def measure_control(
     there = warmth(pairs.heatmaps)
     other = shuffle_within(pairs.clip, seed)[spread]
     clip_of_source = pairs.clip[cells.source]
-    warmth_error = _bounded(
+    warmth_error = bounded(
         cells.error_c,
         clip_of_source,
         float(np.abs(of_real.warmth - there[spread]).mean()),
@@ -150,8 +135,9 @@ def measure_control(
             for label in np.unique(worn[dressed])
         },
         lighting,
-        _probe(pairs, code, seed),
-        _of_empty_sources(pairs, cells, lit, names),
+        _clothing_of_heat(pairs, cells, dressed, clip_of_source, seed),
+        probe_code(pairs, code, seed),
+        _of_empty_sources(pairs, cells, warmth_error, lighting, seed),
         len(np.unique(cells.source)),
         len(np.unique(cells.heatmap)),
         len(cells.source),
@@ -208,13 +194,6 @@ def of_different_clips(pairs: PairSet, count: int, rng: np.random.Generator) -> 
     return np.array([rng.choice(np.flatnonzero(pairs.clip == clips[k % len(clips)])) for k in range(count)])
 
 
-def _bounded(values: np.ndarray, clip: np.ndarray, real: float, shuffled: float, seed: int) -> Bounded:
-    """Mean of values of pictures, its interval over the clips that their sources are from."""
-    of_clips = np.array([values[clip == one].mean() for one in np.unique(clip)])
-    low, high = interval_over_clips(of_clips, seed)
-    return Bounded(float(of_clips.mean()), low, high, real, shuffled)
-
-
 def _accuracy(
     judged: np.ndarray,
     wanted: np.ndarray,
@@ -233,79 +212,41 @@ def _accuracy(
     judged, wanted = judged[counts], wanted[counts]
     chance = sum((judged == label).mean() * (wanted == label).mean() for label in np.unique(wanted))
     real = float((real_judged == real_labels).mean())
-    return _bounded((judged == wanted).astype(float), clip[counts], real, float(chance), seed)
+    return bounded((judged == wanted).astype(float), clip[counts], real, float(chance), seed)
 
 
-def _of_empty_sources(pairs: PairSet, cells: _Cells, lit: np.ndarray, names: tuple[str, ...]) -> EmptySources | None:
-    """Of grid columns whose source shows nobody."""
+def _clothing_of_heat(
+    pairs: PairSet, cells: _Cells, dressed: np.ndarray, clip_of_source: np.ndarray, seed: int
+) -> Bounded | None:
+    """Of pictures whose source wears another shirt than was worn when their heat was recorded."""
+    worn_then = pairs.clothing[cells.heatmap]
+    told = dressed & (worn_then >= 0) & (worn_then != pairs.clothing[cells.source])
+    of_heat = probe_clothing(pairs, seed)
+    if of_heat is None or not told.any():
+        return None
+    judged, then = cells.clothing[told], worn_then[told]
+    chance = sum((judged == label).mean() * (then == label).mean() for label in np.unique(then))
+    return bounded((judged == then).astype(float), clip_of_source[told], of_heat, float(chance), seed)
+
+
+def _of_empty_sources(
+    pairs: PairSet, cells: _Cells, warmth_error: Bounded, lighting: Bounded | None, seed: int
+) -> EmptySources | None:
+    """Of grid columns whose source shows nobody; the bounds are those of all sources."""
     empty = pairs.occupants[cells.source] == 0
     if not empty.any():
         return None
+    clip, lit = pairs.clip[cells.source], pairs.lighting[cells.source]
     labelled = empty & (lit >= 0)
     people = empty & (pairs.occupants[cells.heatmap] > 0)
+    obeyed = (cells.lighting == lit)[labelled].astype(float)
     return EmptySources(
         len(np.unique(cells.source[empty])),
-        float(cells.error_c[empty].mean()),
-        float((cells.lighting == lit)[labelled].mean()) if labelled.any() else None,
-        {name: float((cells.clothing[people] == label).mean()) for label, name in enumerate(names)}
+        bounded(cells.error_c[empty], clip[empty], warmth_error.real, warmth_error.shuffled, seed),
+        bounded(obeyed, clip[labelled], lighting.real, lighting.shuffled, seed)
+        if lighting is not None and labelled.any()
+        else None,
+        {name: float((cells.clothing[people] == label).mean()) for label, name in enumerate(pairs.vocabulary.clothing)}
         if people.any()
         else {},
     )
-
-
-def _probe(pairs: PairSet, code: Code, seed: int) -> Bounded | None:
-    """How much of a clip's changes of heat a linear look at its codes finds."""
-    if len(np.unique(pairs.clip)) < 2:
-        return None
-    frames = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:PROBED])
-    clip = pairs.clip[frames]
-    heat = pairs.heatmaps[frames].reshape(len(frames), -1).astype(np.float64)
-    codes = code(frames).astype(np.float64)
-    rows, columns = pairs.heatmaps.shape[1:]
-    images = pairs.images[frames].reshape(len(frames), rows, 8, columns, 8, 3).mean(axis=(2, 4))
-    changes = np.empty_like(images)  # of a cell's colour from the clip's usual one: shirts are brighter or darker
-    for one in np.unique(clip):
-        changes[clip == one] = np.abs(images[clip == one] - np.median(images[clip == one], axis=0))
-    found, total = _explained(codes, heat, clip)
-    low, high = interval_over_clips(found, seed, total)
-
-    def of(x: np.ndarray) -> float:
-        return float(np.average(_explained(x, heat, clip)[0], weights=total))
-
-    return Bounded(
-        float(np.average(found, weights=total)),
-        low,
-        high,
-        of(changes.reshape(len(frames), -1)),
-        of(codes[shuffle_within(clip, seed)]),
-    )
-
-
-def _explained(x: np.ndarray, y: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R^2 (clips,) of a ridge regression y = x W about each clip's mean, and the y^2 (clips,) that it is a share of.
-
-    Each half of the clips is told by what the other taught. A clip in which nothing changes is left out.
-    """
-    x, y = _about_mean(x, clip), _about_mean(y, clip)
-    clips = np.unique(clip)
-    totals = np.array([(y[clip == one] ** 2).sum() for one in clips])
-    best = np.full(len(clips), -np.inf)
-    for ridge in RIDGES:
-        left = np.zeros_like(y)
-        for half in (clips[::2], clips[1::2]):
-            told = np.isin(clip, half)
-            A = x / max(x[~told].std(), 1e-9)  # one scale: what never changed in one half may change in the other
-            gram = A[~told].T @ A[~told] + ridge * (~told).sum() * np.eye(A.shape[1])
-            left[told] = y[told] - A[told] @ np.linalg.solve(gram, A[~told].T @ y[~told])
-        found = 1 - np.array([(left[clip == one] ** 2).sum() for one in clips]) / np.maximum(totals, 1e-12)
-        if (found * totals).sum() > (best * totals).sum():
-            best = found
-    return best[totals > 0], totals[totals > 0]
-
-
-def _about_mean(values: np.ndarray, clip: np.ndarray) -> np.ndarray:
-    """(n, d) minus the mean of each clip."""
-    centred = values.astype(np.float64)
-    for one in np.unique(clip):
-        centred[clip == one] -= centred[clip == one].mean(axis=0)
-    return centred

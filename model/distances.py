@@ -29,12 +29,15 @@ class Estimate:
         value: mean over the seeds.
         of_seeds: the figure of each seed's codes.
         low, high: 95 % interval for other clips like these (`leave_out_clips`); None where there is one clip.
+        of_groups: the first seed's figure without one group of clips each, as `leave_out_clips` has them: with another
+            model's on the same pictures, what the difference of the two is worth. Empty where there is one clip.
     """
 
     value: float
     of_seeds: tuple[float, ...]
     low: float | None
     high: float | None
+    of_groups: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,28 +106,48 @@ def measure_distances(
         seed: of the choice; the codes take it and the next two.
         on_progress: called with the seeds done and in all.
     """
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    chosen, others = np.sort(order[:pictures]), np.sort(order[pictures : 2 * pictures])
-    real = features.of(pairs.images[chosen])
-    drawn = []
-    for number in range(SEEDS):
-        drawn.append(features.of(draw(chosen, seed + number)))
-        if on_progress is not None:
-            on_progress(number + 1, SEEDS)
-    clip = pairs.clip[chosen]
-    more = features.of(pairs.images[others]) if len(others) == len(chosen) else None
-    return Distances(
-        features.name,
-        features.is_inception,
-        _estimate(frechet_distance, real, drawn, clip),
-        _estimate(kernel_distance, real, drawn, clip),
-        _estimate(precision, real, drawn, clip),
-        _estimate(recall, real, drawn, clip),
-        None if more is None else frechet_distance(real, more),
-        None if more is None else kernel_distance(real, more),
-        len(chosen),
-        len(chosen) <= real.shape[1],
-    )
+    return RealSide(pairs, features, pictures, seed).measure(draw, on_progress)
+
+
+class RealSide:
+    """The chosen real pictures and their features, worked out once for however many models are measured.
+
+    Args:
+        pairs, features, pictures, seed: as in `measure_distances`.
+
+    Attributes:
+        chosen: (n,) int64, the pairs that are drawn, in their order.
+    """
+
+    def __init__(self, pairs: PairSet, features: Features, pictures: int, seed: int = 0) -> None:
+        order = np.random.default_rng(seed).permutation(len(pairs))
+        self.chosen, others = np.sort(order[:pictures]), np.sort(order[pictures : 2 * pictures])
+        self._features, self._seed, self._clip = features, seed, pairs.clip[self.chosen]
+        self._real = features.of(pairs.images[self.chosen])
+        self._others = features.of(pairs.images[others]) if len(others) == len(self.chosen) else None
+
+    def measure(
+        self, draw: Callable[[np.ndarray, int], np.ndarray], on_progress: Callable[[int, int], None] | None = None
+    ) -> Distances:
+        """`measure_distances` of one model."""
+        drawn = []
+        for number in range(SEEDS):
+            drawn.append(self._features.of(draw(self.chosen, self._seed + number)))
+            if on_progress is not None:
+                on_progress(number + 1, SEEDS)
+        real, others, clip = self._real, self._others, self._clip
+        return Distances(
+            self._features.name,
+            self._features.is_inception,
+            _estimate(frechet_distance, real, drawn, clip),
+            _estimate(kernel_distance, real, drawn, clip),
+            _estimate(precision, real, drawn, clip),
+            _estimate(recall, real, drawn, clip),
+            None if others is None else frechet_distance(real, others),
+            None if others is None else kernel_distance(real, others),
+            len(real),
+            len(real) <= real.shape[1],
+        )
 
 
 def frechet_distance(real: np.ndarray, drawn: np.ndarray) -> float:
@@ -174,8 +197,8 @@ def recall(real: np.ndarray, drawn: np.ndarray) -> float:
     return precision(drawn, real)
 
 
-def leave_out_clips(distance: Distance, real: np.ndarray, drawn: np.ndarray, clip: np.ndarray) -> float | None:
-    """The standard error of a distance when other clips like these had been recorded: a jackknife over clips.
+def leave_out_clips(distance: Distance, real: np.ndarray, drawn: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """A distance without one group of clips, then without the next: what `jackknife_error` takes.
 
     Frames of a clip resemble each other, so clips are what counts; and a bootstrap would count pictures twice, which
     pushes all of these distances up.
@@ -185,26 +208,39 @@ def leave_out_clips(distance: Distance, real: np.ndarray, drawn: np.ndarray, cli
         clip: (N,) int.
 
     Returns:
-        None where there are not two clips, or one of them has nearly all pictures.
+        (groups,) float64; none where there are not two clips, or one of them has nearly all pictures.
     """
     clips = np.unique(clip)
     count = min(GROUPS, len(clips))
     group = np.searchsorted(clips, clip) % count if count else clip
     kept = [group != one for one in range(count)]
     if count < 2 or min(int(some.sum()) for some in kept) <= NEIGHBOURS:
-        return None
-    left = np.array([distance(real[some], drawn[some]) for some in kept])
-    return float(np.sqrt((count - 1) / count * ((left - left.mean()) ** 2).sum()))
+        return np.empty(0)
+    return np.array([distance(real[some], drawn[some]) for some in kept])
+
+
+def jackknife_error(left: np.ndarray) -> float | None:
+    """The standard error of a figure, had other clips like these been recorded.
+
+    Args:
+        left: (groups,) the figure without one group each; or the difference of two models' figures.
+
+    Returns:
+        None where nothing was left out.
+    """
+    count = len(left)
+    return float(np.sqrt((count - 1) / count * ((left - left.mean()) ** 2).sum())) if count else None
 
 
 def _estimate(distance: Distance, real: np.ndarray, drawn: list[np.ndarray], clip: np.ndarray) -> Estimate:
     """Of every seed's pictures; the interval from the first seed's, widened by what seeds differ."""
     of_seeds = np.array([distance(real, one) for one in drawn])
-    error = leave_out_clips(distance, real, drawn[0], clip)
+    left = leave_out_clips(distance, real, drawn[0], clip)
+    error = jackknife_error(left)
     value = float(of_seeds.mean())
     half = None if error is None else 1.96 * float(np.hypot(error, of_seeds.std(ddof=1) / np.sqrt(len(of_seeds))))
     low, high = (None, None) if half is None else (value - half, value + half)
-    return Estimate(value, tuple(of_seeds.tolist()), low, high)
+    return Estimate(value, tuple(of_seeds.tolist()), low, high, tuple(left.tolist()))
 
 
 def _narrow(A: np.ndarray) -> np.ndarray:

@@ -4,50 +4,29 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from .. import __version__, write_whole
 from ..dataset.loading import PairSet, normalise_heatmap
-from .control import SEEDS as GRIDS
-from .control import Control, measure_control, of_different_clips
+from .control import Control, of_different_clips
 from .device import pick_device
-from .distances import SEEDS as DRAWS
-from .distances import Distances, measure_distances
+from .distances import Distances
 from .drawing import Painter
 from .features import load_features
-from .judges import train_judge
+from .full import PARTS, Full, FullConfig, measure_full
 from .measures import diversity, heat_image_correlation, shuffle_within
+from .memory import Memory
 from .pictures import draw_curve, paint_heat, sheet, stack, write_png
 from .reconstruction import ClipCurve, Reconstruction, frames_table, reconstruct
 from .run import RunError
+from .seen import find_trained
+from .silhouette import Silhouette
 
 MEASURED = 2000  # frames, spread over the clips, on which correlation is measured
 GRID_SOURCES, GRID_HEATMAPS = 8, 6  # Fig. 7's k and n
 CURVES, STRIP = 3, 10  # clips in the picture of Fig. 8, and frames of each
-
-
-@dataclass(frozen=True)
-class FullConfig:
-    """What the costly half of an evaluation needs.
-
-    Attributes:
-        training: real pairs that the judge learns from: the dataset's train split, whichever split is measured.
-        judge_saw_these_clips: the split that is measured is the train split.
-        pictures: of each kind between which distances are taken; the paper took all, 21,760.
-        inception_weights: for FID and KID: torch-fidelity's file, or "download"; None: distances over another network,
-            never called FID.
-    """
-
-    training: PairSet
-    judge_saw_these_clips: bool
-    pictures: int = 1000  # a minute and a half on a CPU core over EfficientNet-Lite0
-    inception_weights: Path | Literal["download"] | None = None
-
-    def __post_init__(self) -> None:
-        if self.pictures < 2:
-            raise RunError(f"{self.pictures} pictures make no distance; give --pictures 2 or more")
 
 
 @dataclass(frozen=True)
@@ -62,9 +41,9 @@ class Evaluation:
         heat_image_correlation_shuffled: of real images with other heatmaps of their clip: the floor.
         z_diversity: of the pictures that different codes draw from one heatmap, 0 to 1.
         z_diversity_real: mean absolute difference of two real images of different clips, poses differing too.
-        control: Fig. 7 as numbers; None unless a full evaluation was asked for.
-        distances: from real pictures to drawn ones; None likewise.
+        control, silhouette, distances, memory: see `full.Full`; None unless a full evaluation was asked for.
         pairs, clips: of the data.
+        clips_trained_on: of those clips, how many the run was trained on; None where an earlier lrt did not note it.
         synthetic: a twin made the data.
         seed: of every draw.
         pictures: name -> file.
@@ -78,9 +57,12 @@ class Evaluation:
     z_diversity: float
     z_diversity_real: float
     control: Control | None
+    silhouette: Silhouette | None
     distances: Distances | None
+    memory: Memory | None
     pairs: int
     clips: int
+    clips_trained_on: int | None
     synthetic: bool
     seed: int
     pictures: dict[str, Path]
@@ -106,7 +88,7 @@ def evaluate(
     full: FullConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a finished run; write evaluation.json, frames.csv (the first run's errors), grid.png and curves.png.
+    """Evaluate a finished run; write evaluation.json, frames.csv (the first run's errors), grid, curves, worst .png.
 
     Args:
         run: the run folder.
@@ -114,9 +96,9 @@ def evaluate(
         out: where to write; the run folder when left out.
         runs: sources drawn per clip for the reconstruction error; 10 in the paper.
         seed: the same seed, run and data give the same figures.
-        full: measure control and distances too.
+        full: measure the costly half too.
         on_progress: called with the parts done and in all: a part is a clip redrawn, every run counting anew, or one
-            of the grids and draws of a full evaluation.
+            of a full evaluation's.
 
     Raises:
         RunError: the run is not finished, the pairs are of another size or none, or `out` cannot be made.
@@ -138,41 +120,31 @@ def evaluate(
         return painter.draw(painter.code(pairs.images[source : source + 1]), pairs.heatmaps[frames])
 
     clips = len(np.unique(pairs.clip))
-    parts = runs * clips + (0 if full is None else GRIDS + DRAWS)
+    parts = runs * clips + (0 if full is None else PARTS)
 
     def tell(before: int) -> Callable[[int, int], None]:
         """Progress within one measure, as progress of all."""
         return lambda done, _: on_progress(before + done, parts) if on_progress is not None else None
 
     reconstruction, curves = reconstruct(pairs, redraw, runs, seed, tell(0))
-    control, distances = None, None
+    costly = Full()
     if full is not None and features is not None:
-        control = measure_control(
-            pairs,
-            train_judge(full.training, seed, painter.device),
-            lambda frames: painter.code(pairs.images[frames]),
-            lambda codes, frames: painter.picture(codes, pairs.heatmaps[frames]),
-            judge_saw_these_clips=full.judge_saw_these_clips,
-            seed=seed,
-            on_progress=tell(runs * clips),
-        )
-        distances = measure_distances(
-            pairs,
-            lambda frames, draw: painter.picture(painter.noise(len(frames), draw), pairs.heatmaps[frames]),
-            features,
-            full.pictures,
-            seed,
-            tell(runs * clips + GRIDS),
-        )
+        costly = measure_full(run, painter, pairs, full, features, seed, tell(runs * clips))
     drawn, real, shuffled = _correlations(pairs, curves, redraw, seed)
     rng = np.random.default_rng(seed)
     of_codes, of_real = _diversity(painter, pairs, rng)
-    pictures = {"grid": out / "grid.png", "curves": out / "curves.png"}
+    pictures = {name: out / f"{name}.png" for name in ("grid", "curves", "worst")}
     write_png(
         pictures["grid"], draw_grid(painter, pairs, rng), "lrt grid; every picture outside the top row is synthetic"
     )
     page = stack([_curve_page(pairs, curve, redraw) for curve in _telling(curves)])
     write_png(pictures["curves"], page, "lrt reconstruction; the rows 'drawn' are synthetic: a network drew them")
+    write_png(
+        pictures["worst"],
+        _worst_page(pairs, curves, redraw),
+        "lrt worst frames; the row 'drawn' is synthetic: a network drew it",
+    )
+    known = painter.run.record.clip_sha256
     evaluation = Evaluation(
         reconstruction.mae,
         reconstruction,
@@ -181,10 +153,13 @@ def evaluate(
         shuffled,
         of_codes,
         of_real,
-        control,
-        distances,
+        costly.control,
+        costly.silhouette,
+        costly.distances,
+        costly.memory,
         len(pairs),
         clips,
+        len(find_trained(known, pairs)) if known else None,
         pairs.synthetic,
         seed,
         pictures,
@@ -248,6 +223,17 @@ def _telling(curves: list[ClipCurve]) -> list[ClipCurve]:
     ordered = sorted(curves, key=lambda curve: float(curve.errors.mean()))
     chosen = np.unique(np.linspace(0, len(ordered) - 1, CURVES).round().astype(int))
     return [ordered[k] for k in chosen]
+
+
+def _worst_page(pairs: PairSet, curves: list[ClipCurve], redraw: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Of each clip the frame of greatest error, the worst of them."""
+    worst = sorted(curves, key=lambda curve: float(curve.errors.max()), reverse=True)[:STRIP]
+    frames = np.array([curve.frames[int(curve.errors.argmax())] for curve in worst])
+    sources = [int(curve.frames[curve.source]) for curve in worst]
+    drawn = np.concatenate([redraw(source, frames[k : k + 1]) for k, source in enumerate(sources)])
+    heat = paint_heat(normalise_heatmap(pairs.heatmaps[frames]), pairs.images.shape[1:3])
+    rows = [("source", pairs.images[sources]), ("heatmap", heat), ("real", pairs.images[frames])]
+    return sheet([*rows, ("drawn", np.rint(drawn * 255).astype(np.uint8))])
 
 
 def _curve_page(pairs: PairSet, curve: ClipCurve, redraw: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -3,6 +3,7 @@
 All work on pictures in [0, 1] and heatmaps in degC, real or drawn, and know nothing of networks.
 """
 
+import cv2
 import numpy as np
 
 QUIET = 0.25  # the share of a clip's frames in which a spot is taken to be empty, when its own background is estimated
@@ -61,6 +62,22 @@ def diversity(pictures: np.ndarray) -> float:
     codes = len(pictures)
     total = sum(np.abs(pictures[i] - pictures[j]).mean() for i in range(codes) for j in range(i))
     return float(total / (codes * (codes - 1) / 2))
+
+
+def fine_detail(pictures: np.ndarray) -> float:
+    """Mean square of what a blur of one pixel takes from pictures: edges, texture and grain.
+
+    Args:
+        pictures: (N, H, W, 3) uint8.
+
+    Returns:
+        On the scale of [0, 1] squared. A mean of many likely pictures has less of it than any of them.
+    """
+    total = 0.0
+    for picture in pictures:
+        grey = picture.mean(axis=-1, dtype=np.float32) / 255
+        total += float(np.square(grey - cv2.GaussianBlur(grey, (0, 0), 1.0)).mean())
+    return total / len(pictures)
 
 
 def _patches(pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,11 +7,15 @@ from torch import Tensor, nn
 
 from . import losses
 from .adam import Adam
+from .compiling import compiled
 from .config import TrainConfig
 from .discriminator import Discriminator
 from .ema import Ema
+from .generator import Generator
+from .inversion import InversionEncoder
 from .layers import Modulation
 from .networks import Networks
+from .ranks import ALONE, Ranks
 
 
 class Phase(Protocol):
@@ -21,7 +25,7 @@ class Phase(Protocol):
     metrics: tuple[str, ...]  # names of what `step` returns
 
     def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:
-        """Train on one batch; (len(metrics),) of its losses, still on the device."""
+        """Train on this rank's share of a batch; (len(metrics),) of its losses, still on the device."""
         ...
 
     def state(self) -> dict[str, Any]: ...
@@ -44,12 +48,15 @@ class GanPhase:
         "g_total",
     )
 
-    def __init__(self, networks: Networks, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, networks: Networks, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        self.config, self.ranks = config, ranks
         self.G, self.D = networks.generator.train(), networks.discriminator.train()
         self.G_ema, self.D_ema = Ema(self.G, config.ema), Ema(self.D, config.ema)
         self.G_adam = _adam(self.G, config.lr_generator, config)
         self.D_adam = _adam(self.D, config.lr_discriminator, config)
+        self._modulate, self._draw = compiled(modulate, config), compiled(draw, config)
+        self._discriminator_loss = compiled(discriminator_loss, config)
+        self._generator_loss = compiled(generator_loss, config)
 
     def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:
         """D once, then G once, each with fresh noise.
@@ -57,8 +64,7 @@ class GanPhase:
         G runs in training mode for D's sake too, so its running statistics move twice a step, as the authors' do.
         What the heat says to G is worked out once: neither heatmaps nor G's weights change between the two.
         """
-        with short(images, self.config):
-            modulations = self.G.modulate(heatmaps)
+        modulations = self._modulate(self.G, heatmaps, self.config)
         d_metrics = self._discriminator_step(images, heatmaps, self._noise(images, noise), modulations)
         g_metrics = self._generator_step(heatmaps, self._noise(images, noise), modulations)
         self.D_ema.update(self.D)
@@ -68,32 +74,29 @@ class GanPhase:
     def _discriminator_step(
         self, images: Tensor, heatmaps: Tensor, z: Tensor, modulations: tuple[Modulation, ...]
     ) -> list[Tensor]:
-        config = self.config
-        with torch.no_grad(), short(images, config):
-            fake = self.G.draw(z, modulations)
-        loss, metrics = discriminator_loss(self.D, images, fake, heatmaps, config)
+        with torch.no_grad():
+            fake = self._draw(self.G, z, modulations, self.config)
+        loss, metrics = self._discriminator_loss(self.D, images, fake, heatmaps, self.config)
         self.D_adam.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.average_gradients(self.D)
         self.D_adam.step()
         return metrics
 
     def _generator_step(self, heatmaps: Tensor, z: Tensor, modulations: tuple[Modulation, ...]) -> list[Tensor]:
-        config = self.config
         self.D.requires_grad_(False)  # no gradients for weights that do not move now
-        with short(heatmaps, config):
-            scores, inferred = _as(heatmaps, *self.D(self.G.draw(z, modulations)))
+        loss, metrics = self._generator_loss(self.G, self.D, z, modulations, heatmaps, self.config)
         self.D.requires_grad_(True)
-        adversarial = losses.adversarial_generator(scores)
-        error = losses.heatmap_error(heatmaps, inferred, config.heatmap_band)
-        loss = losses.total_generator(adversarial, config.generator_heatmap_factor * error, config.heatmap_weight)
         self.G_adam.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.average_gradients(self.G)
         self.G_adam.step()
-        return [adversarial.detach(), error.detach(), loss.detach()]
+        return metrics
 
     def _noise(self, images: Tensor, noise: torch.Generator) -> Tensor:
-        # drawn on the CPU, so that a seed gives the same codes on any device
-        return torch.randn(len(images), self.G.z, generator=noise).to(images.device, non_blocking=True)
+        # drawn on the CPU, so that a seed gives the same codes on any device, and for all ranks
+        codes = torch.randn(len(images) * self.ranks.size, self.G.z, generator=noise)
+        return self.ranks.share(codes).to(images.device, non_blocking=True)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -135,37 +138,35 @@ class InversionPhase:
         "d_total",
     )
 
-    def __init__(self, networks: Networks, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, networks: Networks, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        self.config, self.ranks = config, ranks
         self.I = networks.inversion.train()
         self.G = networks.generator.eval().requires_grad_(False)
         self.D = networks.discriminator.train().requires_grad_(True)
         self.I_ema = Ema(self.I, config.inversion_ema)
         self.I_adam = _adam(self.I, config.lr_inversion, config)
         self.D_adam = _adam(self.D, config.lr_inversion_discriminator, config)
+        self._discriminator_loss = compiled(discriminator_loss, config)
+        self._inversion_loss = compiled(inversion_loss, config)
 
     def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:  # noqa: ARG002  no noise here
         """I and D once, both from the same reconstruction and from each other's weights before the step."""
-        config = self.config
         self.D.requires_grad_(False)
-        with short(images, config):
-            reconstructed = self.G(self.I(images), heatmaps)
-            scores, reconstructed = _as(images, self.D(reconstructed)[0], reconstructed)
+        i_loss, reconstructed, i_metrics = self._inversion_loss(self.I, self.G, self.D, images, heatmaps, self.config)
         self.D.requires_grad_(True)
-        rec = losses.reconstruction(images, reconstructed)
-        adversarial = losses.adversarial_inversion(scores)
-        i_loss = losses.total_inversion(rec, adversarial, config.inversion_adversarial_weight)
         self.I_adam.zero_grad(set_to_none=True)
         i_loss.backward()
 
-        d_loss, d_metrics = discriminator_loss(self.D, images, reconstructed.detach(), heatmaps, config)
+        d_loss, d_metrics = self._discriminator_loss(self.D, images, reconstructed, heatmaps, self.config)
         self.D_adam.zero_grad(set_to_none=True)
         d_loss.backward()
 
+        self.ranks.average_gradients(self.I)
+        self.ranks.average_gradients(self.D)
         self.I_adam.step()
         self.D_adam.step()
         self.I_ema.update(self.I)
-        return torch.stack([rec.detach(), adversarial.detach(), i_loss.detach(), *d_metrics])
+        return torch.stack(i_metrics + d_metrics)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, the frozen G included."""
@@ -207,6 +208,61 @@ def discriminator_loss(
     penalty = config.r1_factor * losses.r1(real_gradients)
     total = losses.total_discriminator(adversarial, mi, penalty, config.heatmap_weight, config.r1_weight)
     return total, [part.detach() for part in (adversarial, real_error, fake_error, penalty, total)]
+
+
+def generator_loss(
+    G: Generator,
+    D: Discriminator,
+    z: Tensor,
+    modulations: tuple[Modulation, ...],
+    heatmaps: Tensor,
+    config: TrainConfig,
+) -> tuple[Tensor, list[Tensor]]:
+    """G's total loss (eq. 4) on what it draws.
+
+    Returns:
+        scalar to descend; and adversarial, heatmap error and the total, detached.
+    """
+    with short(heatmaps, config):
+        scores, inferred = _as(heatmaps, *D(G.draw(z, modulations)))
+    adversarial = losses.adversarial_generator(scores)
+    error = losses.heatmap_error(heatmaps, inferred, config.heatmap_band)
+    total = losses.total_generator(adversarial, config.generator_heatmap_factor * error, config.heatmap_weight)
+    return total, [part.detach() for part in (adversarial, error, total)]
+
+
+def inversion_loss(
+    I: InversionEncoder,  # noqa: E741  the paper's name
+    G: Generator,
+    D: Discriminator,
+    images: Tensor,
+    heatmaps: Tensor,
+    config: TrainConfig,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """I's total loss (eq. 6) on what G makes of its codes.
+
+    Returns:
+        scalar to descend; the reconstructed images, detached; and reconstruction, adversarial and the total, detached.
+    """
+    with short(images, config):
+        reconstructed = G(I(images), heatmaps)
+        scores, reconstructed = _as(images, D(reconstructed)[0], reconstructed)
+    rec = losses.reconstruction(images, reconstructed)
+    adversarial = losses.adversarial_inversion(scores)
+    total = losses.total_inversion(rec, adversarial, config.inversion_adversarial_weight)
+    return total, reconstructed.detach(), [part.detach() for part in (rec, adversarial, total)]
+
+
+def modulate(G: Generator, heatmaps: Tensor, config: TrainConfig) -> tuple[Modulation, ...]:
+    """What heatmaps say to G, in the config's precision."""
+    with short(heatmaps, config):
+        return G.modulate(heatmaps)
+
+
+def draw(G: Generator, z: Tensor, modulations: tuple[Modulation, ...], config: TrainConfig) -> Tensor:
+    """What G makes of codes, in the config's precision."""
+    with short(z, config):
+        return G.draw(z, modulations)
 
 
 def short(data: Tensor, config: TrainConfig) -> torch.autocast:

@@ -1,14 +1,13 @@
-"""Sheets of pictures and heat, and PNG files that say what they are."""
+"""Sheets of pictures and heat."""
 
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .. import __version__, write_whole
+from .. import write_whole
+from .mark import COMPOSITE, encode_png
 
 MARGIN = 4  # pixels between pictures
 LABEL_WIDTH = 150
@@ -108,22 +107,11 @@ def draw_curve(values: np.ndarray, marked: int, title: str, width: int, height: 
     return page
 
 
-def write_png(path: Path, picture: np.ndarray, description: str) -> None:
-    """Write a PNG that carries its description and the software's name in tEXt chunks.
+def write_png(path: Path, picture: np.ndarray, description: str, kind: str = COMPOSITE) -> None:
+    """Write a PNG that says what it is.
 
     Args:
         picture: (H, W, 3) uint8, RGB.
-        description: Latin-1; what the picture is, and that a network drew it where one did.
+        description, kind: as `mark.encode_png` has them; a sheet holds drawn and real pictures.
     """
-    done, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    assert done, "OpenCV encodes any uint8 picture as PNG"
-    png = encoded.tobytes()
-    header_end = 8 + 25  # signature, then IHDR: 4 length + 4 type + 13 data + 4 CRC (PNG, section 5)
-    marks = _text_chunk("Description", description) + _text_chunk("Software", f"lrt {__version__}")
-    write_whole(path, png[:header_end] + marks + png[header_end:])
-
-
-def _text_chunk(keyword: str, text: str) -> bytes:
-    """A tEXt chunk: length, type, keyword 0 text, CRC of type and data (PNG, section 11.3.3)."""
-    body = b"tEXt" + keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    write_whole(path, encode_png(picture, description, kind))

@@ -10,31 +10,26 @@ runs/<name>/README.md              the model card
             *-last.safetensors     the live weights at the end, which the averages trail
             inversion-best.safetensors
                                    the average with the least error on held-out pairs, where there are any
+            lock                   whose process writes here, while it is locked (`lock.py`)
 """
 
 import contextlib
-import functools
-import hashlib
 import io
 import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from .. import LrtError, __version__, write_whole
-from ..dataset import batches, loading
-from ..dataset.loading import PairSet
 from . import events
-from .config import TrainConfig
 from .layers import count_parameters
+from .record import RunRecord
+from .weights import WeightsError, decode_weights, encode_weights
 
 PHASES = ("gan", "inversion")  # in the order of training
 EVENTS = "events.out.tfevents.lrt"  # TensorBoard opens what has `tfevents` in its name
@@ -42,63 +37,6 @@ EVENTS = "events.out.tfevents.lrt"  # TensorBoard opens what has `tfevents` in i
 
 class RunError(LrtError, RuntimeError):
     """A run folder that is not there, is another's, or is not finished."""
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a run is: config.json.
-
-    Attributes:
-        config: how it is trained.
-        data_sha256: of the pairs' images and heatmaps.
-        pairs, clips: how many.
-        synthetic: a twin made the data: pictures of this run show nobody.
-        calibration: the calibration behind the data, as the caller gave it.
-        software: the version of lrt that began the run.
-        code_sha256: of `hash_code` when the run began; "" in a run of before there was one.
-        torch: the version of PyTorch that began the run.
-    """
-
-    config: TrainConfig
-    data_sha256: str
-    pairs: int
-    clips: int
-    synthetic: bool
-    calibration: dict[str, Any] | None
-    software: str
-    code_sha256: str = ""
-    torch: str = ""
-
-    @staticmethod
-    def of(config: TrainConfig, pairs: PairSet, calibration: dict[str, Any] | None) -> "RunRecord":
-        """The record of a run that begins now."""
-        digest = hashlib.sha256(pairs.images.tobytes())
-        digest.update(pairs.heatmaps.tobytes())
-        clips = len(set(pairs.clip.tolist()))
-        return RunRecord(
-            config,
-            digest.hexdigest(),
-            len(pairs),
-            clips,
-            pairs.synthetic,
-            calibration,
-            __version__,
-            hash_code(),
-            torch.__version__,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, the order of reading."""
-        return {
-            "software": self.software,
-            "code_sha256": self.code_sha256,
-            "torch": self.torch,
-            "model": self.config.model.name,
-            "synthetic": self.synthetic,
-            "data": {"sha256": self.data_sha256, "pairs": self.pairs, "clips": self.clips},
-            "calibration": self.calibration,
-            "config": self.config.to_json(),
-        }
 
 
 class Run:
@@ -136,19 +74,7 @@ class Run:
             RunError: no run in the folder, or its config.json cannot be read.
         """
         try:
-            saved = json.loads((path / "config.json").read_text())
-            data = saved["data"]
-            record = RunRecord(
-                TrainConfig.from_json(saved["config"]),
-                data["sha256"],
-                data["pairs"],
-                data["clips"],
-                saved["synthetic"],
-                saved["calibration"],
-                saved["software"],
-                saved.get("code_sha256", ""),
-                saved.get("torch", ""),
-            )
+            record = RunRecord.from_json(json.loads((path / "config.json").read_text()))
         except FileNotFoundError as error:
             raise RunError(f"{path} holds no run: there is no config.json; train one with `lrt train`") from error
         except (ValueError, KeyError, TypeError) as error:  # a ConfigError is a ValueError too
@@ -163,29 +89,8 @@ class Run:
             RunError: no run, or one of another model, config or dataset; both are named.
         """
         run = Run.open(path)
-        then, now = run.record.config, record.config
-        if then.model.name != now.model.name:
-            raise RunError(
-                f"{path} is a run of {then.model.name}, not of {now.model.name}; "
-                f"give --model {then.model.name} or another --out"
-            )
-        if then.preset != now.preset:
-            raise RunError(
-                f"{path} is a run of preset {then.preset}, not {now.preset}; "
-                f"give --preset {then.preset} or another --out"
-            )
-        if then != now:
-            saved, given = _flat(then.to_json()), _flat(now.to_json())
-            name = next(name for name in saved if saved[name] != given[name])
-            raise RunError(
-                f"{path} is a run with {name} = {saved[name]}, not {given[name]}; give the same or another --out"
-            )
-        if run.record.data_sha256 != record.data_sha256:
-            theirs, ours = run.record, record
-            raise RunError(
-                f"{path} is a run on the dataset {theirs.data_sha256[:12]} ({theirs.pairs} pairs), "
-                f"not on {ours.data_sha256[:12]} ({ours.pairs} pairs); give that dataset or another --out"
-            )
+        if (mismatch := run.record.mismatch(record)) is not None:
+            raise RunError(f"{path} {mismatch}")
         for partial in path.rglob(".*.partial"):
             partial.unlink()  # what a kill cut short; the file itself is whole
         return run
@@ -277,7 +182,6 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
-        tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
         config = self.record.config
         metadata = {
             "network": name,
@@ -288,7 +192,7 @@ class Run:
             "software": f"lrt {__version__}",
             **about,
         }
-        self.write(f"{name}.safetensors", safetensors.torch.save(tensors, metadata))
+        self.write(f"{name}.safetensors", encode_weights(network.state_dict(), metadata))
 
     def load_weights(self, name: str, network: nn.Module) -> None:
         """Read `<name>.safetensors` into a network.
@@ -298,26 +202,8 @@ class Run:
         """
         path = self.path / f"{name}.safetensors"
         try:
-            network.load_state_dict(safetensors.torch.load_file(path))
+            network.load_state_dict(decode_weights(path.read_bytes()))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} has no trained {name} yet; finish it with `lrt train --resume`") from error
-        except (SafetensorError, RuntimeError) as error:
+        except (WeightsError, RuntimeError) as error:
             raise RunError(f"{path} is damaged or of another network; train the run again") from error
-
-
-@functools.cache  # of what this process began with, though somebody edits a file
-def hash_code() -> str:
-    """SHA-256 of the model's source files, all of them, and of those that make batches of pairs."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for file in (*sorted(here.glob("*.py")), Path(loading.__file__), Path(batches.__file__)):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

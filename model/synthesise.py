@@ -8,11 +8,10 @@ import numpy as np
 
 from .. import LrtError
 from ..dataset.loading import normalise_heatmap
-from .device import pick_device
-from .drawing import Painter
+from .drawer import Drawer, load_drawer
+from .mark import DRAWN, SYNTHETIC, mp4_mark
 from .pictures import MARGIN, PAPER, enlarge, paint_heat, write_png, write_text
 
-MARK = "synthetic: drawn by a neural network from a heatmap; no camera saw it"
 VIDEO_SCALE = 6  # 64 x 40 becomes 384 x 240 beside its heat
 FRAMES_PER_S = 10.0  # the sensor's rate
 
@@ -22,12 +21,12 @@ class SynthesisError(LrtError, RuntimeError):
 
 
 def synthesise(
-    run: Path, heatmaps: Iterable[np.ndarray], source: np.ndarray, device: str = "auto"
+    run: Path | Drawer, heatmaps: Iterable[np.ndarray], source: np.ndarray, device: str = "auto"
 ) -> Iterator[np.ndarray]:
     """A picture for each heatmap, as it comes: a clip's or a live rig's.
 
     Args:
-        run: a finished run's folder.
+        run: a finished run's folder, or what `load_drawer` made of it.
         heatmaps: (h, w) float32, degC, one at a time: cropped to the image as the run's calibration says.
         source: (8h, 8w, 3) uint8, RGB: whose light and clothing the pictures wear.
 
@@ -35,12 +34,12 @@ def synthesise(
         (8h, 8w, 3) uint8, RGB, one for each heatmap.
 
     Raises:
-        RunError: at once when the run has no trained weights or the source is of another size; on the way when a
-            heatmap is.
+        RunError: the run has no trained weights.
+        DrawingError: at once when the source is of another size; on the way when a heatmap is.
     """
-    painter = Painter(run, pick_device(device))
-    z = painter.code(source[None])
-    return (painter.picture(z, np.asarray(heatmap, np.float32)[None])[0] for heatmap in heatmaps)
+    drawer = run if isinstance(run, Drawer) else load_drawer(run, device)
+    z = drawer.code(source[None])
+    return (drawer.picture(z, np.asarray(heatmap, np.float32)[None])[0] for heatmap in heatmaps)
 
 
 def write_pictures(pictures: Sequence[np.ndarray], heatmaps: Sequence[np.ndarray] | np.ndarray, out: Path) -> Path:
@@ -62,7 +61,7 @@ def write_pictures(pictures: Sequence[np.ndarray], heatmaps: Sequence[np.ndarray
     try:
         out.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(pictures):
-            write_png(out / f"{number:06d}.png", picture, MARK)
+            write_png(out / f"{number:06d}.png", picture, SYNTHETIC, DRAWN)
     except OSError as error:
         raise SynthesisError(f"cannot write pictures into {out}: {error.strerror}") from error
     return _write_video(pictures, np.stack(list(heatmaps)), out / "drawn.mp4")
@@ -80,6 +79,8 @@ def _write_video(pictures: Sequence[np.ndarray], heatmaps: np.ndarray, path: Pat
     for frame in (first, *frames):
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()
+    with partial.open("ab") as file:
+        file.write(mp4_mark("heat, and beside it " + SYNTHETIC))
     partial.replace(path)
     return path
 

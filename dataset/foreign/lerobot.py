@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..arrow import store_images
 from ..info import DatasetInfo
 from ..place import new_folder
-from ..schema import SENSOR_SHAPE, store_images
+from ..schema import SENSOR_SHAPE
 from .outgoing import ABOUT_NAME, ClipRows, Progress, read_clips, read_what_may_leave, write_about
 from .statistics import Statistics
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
+from ..arrow import decode_images, read_shard, restore_grids
 from ..consent import SCOPES
 from ..info import SPLITS, ClipInfo, DatasetInfo, read_info
-from ..loading import decode_images, read_shard
-from ..schema import SENSOR_SHAPE, DatasetError, restore_grids
+from ..schema import SENSOR_SHAPE, DatasetError
 
 ABOUT_NAME = "README.md"
 TITLE = "Thermopile heatmaps with pictures"

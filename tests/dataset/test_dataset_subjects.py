@@ -247,7 +247,8 @@ def test_a_disk_that_refuses_is_one_line_and_the_next_time_goes_on(home: Path, m
 def make_run(path: Path, dataset: Path, named: str = "default") -> None:
     """A run's folder as `lrt train` begins it."""
     from lrt.model.config import train_config
-    from lrt.model.run import Run, RunRecord
+    from lrt.model.record import RunRecord
+    from lrt.model.run import Run
 
     Run.create(
         path, RunRecord.of(train_config("smoke", "spade-sr-64", (5, 8), 0), load_pairs(dataset, "train", named), None)

@@ -8,6 +8,7 @@ import torch
 
 from lrt.model.control import measure_control
 from lrt.model.judges import train_judge, warmth
+from lrt.model.probes import probe_clothing
 
 CPU = torch.device("cpu")
 
@@ -65,7 +66,9 @@ def test_a_model_that_obeys_reaches_the_ceiling(judge, wardrobe):
     assert found.code_heat_r2.value < 0.1 < found.code_heat_r2.real
     assert found.warmth_error_c.low < found.warmth_error_c.value < found.warmth_error_c.high
     assert found.empty.sources >= 2
-    assert found.empty.lighting_accuracy > 0.9
+    assert found.empty.lighting_accuracy.value > 0.9 > found.empty.lighting_accuracy.shuffled
+    assert found.empty.warmth_error_c.value < found.empty.warmth_error_c.shuffled
+    assert found.clothing_of_heat.value < 0.1  # the shirt is the source's
     assert sum(found.empty.clothing.values()) == pytest.approx(1)
 
 
@@ -100,6 +103,25 @@ def test_a_code_that_says_where_people_stand_is_found_out(judge, wardrobe):
     assert found.judge_saw_these_clips
 
 
+def test_a_model_that_takes_the_shirt_from_the_heat_is_found_out(judge, wardrobe):
+    pairs, _ = wardrobe
+    told = measure_control(
+        pairs, judge, labels(pairs), lambda _, frames: pairs.images[frames], judge_saw_these_clips=False
+    )
+    assert told.clothing_of_heat.value > 0.7
+    assert told.clothing_accuracy.value < 0.3
+
+
+def test_clothing_is_told_from_heat_where_the_heat_says_it_and_not_where_it_does_not(make_pairs):
+    pairs = make_pairs(20, 12, seed=3)
+    blank = probe_clothing(pairs, seed=0)
+    worn = pairs.heatmaps.copy()
+    worn[np.arange(len(pairs)), 0, pairs.clothing] += 3  # each shirt warms a cell of its own
+    assert blank < 0.45
+    assert probe_clothing(replace(pairs, heatmaps=worn), seed=0) > 0.7
+    assert probe_clothing(replace(pairs, clothing=pairs.clothing * 0), seed=0) is None
+
+
 def test_data_without_labels_people_or_other_clips_still_gives_what_it_can(judge, few):
     bare = replace(few, clothing=few.clothing * 0 - 1, lighting=few.lighting * 0 - 1)
     one = replace(bare, clip=bare.clip * 0)
@@ -110,6 +132,7 @@ def test_data_without_labels_people_or_other_clips_still_gives_what_it_can(judge
         assert found.clothing_accuracy is None
         assert found.lighting_accuracy is None
         assert found.clothing_recall == {}
+        assert found.clothing_of_heat is None
         assert found.empty is None
         assert found.warmth_error_c.value > 0
     assert found.code_heat_r2 is None

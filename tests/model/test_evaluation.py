@@ -9,6 +9,7 @@ import pytest
 
 from lrt.model.config import train_config
 from lrt.model.device import pick_device
+from lrt.model.drawer import DrawingError
 from lrt.model.drawing import Painter
 from lrt.model.evaluate import FullConfig, draw_grid, evaluate
 from lrt.model.features import FeatureError
@@ -34,6 +35,7 @@ def test_a_perfect_model_has_no_reconstruction_error(figures):
         return figures.images[frames].astype(np.float32) / 255
 
     error, curves = reconstruct(figures, oracle, runs=2)
+    assert error.mae_of_source > 0.02  # the figure walks
     assert error.mae == error.mae_of_batches == error.mae_of_frames == error.mae_std == 0
     assert error.mae_low == error.mae_high == error.source_rank == 0
     assert len(curves) == 20
@@ -145,6 +147,9 @@ def test_evaluation_writes_figures_and_pictures_and_repeats(run, few, tmp_path):
     grid = cv2.imread(str(tmp_path / "first" / written["pictures"]["grid"]))
     assert grid.shape[1] > 9 * 64 * 2
     assert (tmp_path / "first" / "curves.png").is_file()
+    worst = cv2.imread(str(tmp_path / "first" / "worst.png"))
+    assert worst.shape == (4 * 84 + 4, 150 + 3 * 132 + 4, 3)  # source, heat, real, drawn of three clips
+    assert written["clips_trained_on"] == 3
     assert not (run / "evaluation.json").exists()
 
 
@@ -155,7 +160,7 @@ def test_a_full_evaluation_adds_control_and_distances(run, few, tmp_path, monkey
     seen = []
     full = FullConfig(few, judge_saw_these_clips=True, pictures=12)
     evaluate(run, few, tmp_path, runs=1, full=full, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(k, 9) for k in range(1, 10)]  # three clips, three grids, three draws
+    assert seen == [(k, 13) for k in (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)]  # clips, grids, draws; nobody marks people
     written = json.loads((tmp_path / "evaluation.json").read_text())
     assert written["control"]["judge_saw_these_clips"] is True
     assert written["control"]["warmth_error_c"]["real"] > 0
@@ -226,9 +231,9 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(run, few, tmp_path):
     (unfinished / "config.json").write_bytes((run / "config.json").read_bytes())
     with pytest.raises(RunError, match="has no trained generator yet; finish it with"):
         synthesise(unfinished, few.heatmaps, few.images[0])
-    with pytest.raises(RunError, match="the picture is 128 x 96; this run takes 64 x 40"):
+    with pytest.raises(DrawingError, match="the picture is 128 x 96; this run takes 64 x 40"):
         synthesise(run, few.heatmaps, np.zeros((96, 128, 3), np.uint8))
-    with pytest.raises(RunError, match="a heatmap is 8 x 8; this run takes 8 x 5"):
+    with pytest.raises(DrawingError, match="a heatmap is 8 x 8; this run takes 8 x 5"):
         next(synthesise(run, np.zeros((1, 8, 8)), few.images[0]))
     with pytest.raises(RunError, match="0 runs measure nothing"):
         evaluate(run, few, tmp_path, runs=0)

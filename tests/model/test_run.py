@@ -22,7 +22,8 @@ from lrt.dataset.loading import PairSet
 from lrt.model import events
 from lrt.model.config import ModelConfig, train_config
 from lrt.model.heldout import HeldOut
-from lrt.model.run import EVENTS, Run, RunError, hash_code
+from lrt.model.record import hash_code
+from lrt.model.run import EVENTS, Run, RunError
 from lrt.model.train import RunSummary, TrainError, train
 
 _SMOKE = train_config("smoke")

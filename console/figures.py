@@ -106,6 +106,9 @@ def _reconstruction(result: dict[str, Any]) -> Group:
         Row("rank of the source frame, 0 best, 1 worst", found["source_rank"]),
     ]
     notes = []
+    if result["regression"]:
+        rows = rows[:-1]
+        notes.append("a regression takes no code: what would follow a source, and the grid's columns, do not apply")
     if (known := result["clips_trained_on"]) is not None:
         notes.append(f"the run was trained on {known} of them")
     if untrimmed := len(found["untrimmed_clips"]):
@@ -123,8 +126,9 @@ def _alignment(result: dict[str, Any]) -> Group:
             result["heat_image_correlation_real"],
             result["heat_image_correlation_shuffled"],
         ),
-        Row("difference that the code makes, 0..1", result["z_diversity"], real=result["z_diversity_real"]),
     ]
+    if not result["regression"]:
+        rows.append(Row("difference that the code makes, 0..1", result["z_diversity"], real=result["z_diversity_real"]))
     return Group("whether pictures change where the heat does, and with the code", rows)
 
 

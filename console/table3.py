@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from ..model.table3 import TableData, TableRun
 
 SPLITS = ("test", "unseen", "train")  # in the order of reading; the first that is there is what the table says
-MADE_HERE = ("seed", "model.name", "model.semantic_width", "model.self_resampling")  # settings that tell runs apart
+# settings that tell runs apart
+MADE_HERE = (
+    "seed",
+    *(f"model.{name}" for name in ("name", "semantic_width", "self_resampling", "semantic_norm", "regression")),
+)
 
 
 def bench_table3(
@@ -33,6 +37,7 @@ def bench_table3(
     budget: int | None = None,
     seeds: int = 3,
     models: str | None = None,
+    baselines: bool = False,
     preset: str | None = None,
     config_file: Path | None = None,
     settings: Sequence[str] = (),
@@ -51,6 +56,7 @@ def bench_table3(
         budget: steps of every run's GAN phase; the inversion phase takes the preset's share of it.
         seeds: trainings of each model.
         models: names, with commas between; the paper's five when left out.
+        baselines: those too that the paper argues from and prints no figures of.
         preset, config_file, settings: as `lrt train` takes them.
         named: the way of splitting.
         splits: what to measure on, of SPLITS; all that there are when left out.
@@ -62,11 +68,14 @@ def bench_table3(
         DatasetError, ConfigError, RunError, FeatureError, DeviceError, TrainError: see `model.table3.fill_table`.
     """
     needs_torch()
+    from ..model.config import BASELINES
     from ..model.published import TABLE3
     from ..model.table3 import fill_table, plan_table
 
     data = _load(dataset, named, splits, device, measuring)
     names = [*TABLE3] if models is None else [name.strip() for name in models.split(",")]
+    if baselines:
+        names += [name for name in BASELINES if name not in names]
     table = plan_table(out, _configs(names, preset, config_file, settings, budget, data), seeds)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +132,7 @@ def _configs(
     chosen = {name: value for name, value in merge_settings(config_file, settings, {}).items() if name not in MADE_HERE}
     rows, columns = data.pairs.heatmaps.shape[1:]
     if budget is not None:
-        gan, inversion = choose_config(chosen, preset, names[0], (rows, columns)).steps(len(data.pairs))
+        gan, inversion = choose_config(chosen, preset, None, (rows, columns)).steps(len(data.pairs))
         chosen = {"inversion_steps": max(1, round(budget * inversion / gan))} | chosen | {"gan_steps": budget}
     return [choose_config(chosen, preset, name, (rows, columns)) for name in names]
 
@@ -147,7 +156,7 @@ def _result(out: Path, dataset: Path, table: "list[TableRun]", data: "TableData"
     from ..model.tabulate import tabulate
 
     config = table[0].config
-    gan, inversion = config.steps(len(data.pairs))
+    gan, inversion = max(run.config.steps(len(data.pairs)) for run in table)
     measuring = next(iter(data.yardsticks.values())).config
     at_full_size = model_table()
     costs = {run.config.model.name: _cost(out, run, data, device) for run in table if run.config.seed == 0}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import write_whole
 from .page import Picture, draw_curves, render
-from .table3_text import NAMES, count_order, list_gaps, name_figure, say_claim, show
+from .table3_text import BASELINES, NAMES, count_order, list_gaps, name_figure, say_claim, show
 
 if TYPE_CHECKING:
     from ..model.table3 import TableData, TableRun
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CURVES = {
     "d_adversarial": "D: real against drawn",
     "g_heatmap": "G: the heat that D reads off what it drew",
+    "g_reconstruction": "Regression: reconstruction of training pairs, scale [-1, 1]",
     "i_reconstruction": "I: reconstruction of training pairs, scale [-1, 1]",
     "held_out_reconstruction": "I: reconstruction of held-out pairs, scale [-1, 1]",
 }
@@ -68,6 +69,7 @@ def write_table_page(
         orders={each: list(count_order(result, each)) for each in result["splits"]},
         whiskers={each: _whiskers(result, each) for each in result["splits"]},
         columns=_columns(result, split),
+        baselines=BASELINES,
         name_figure=lambda key: name_figure(key, result),
         show=show,
         curves=_draw_curves(folder, table),

@@ -17,6 +17,10 @@ NAMES = {
     "clothing_accuracy": "Clothing kept",
     "lighting_accuracy": "Light kept",
 }
+BASELINES = {
+    "spade-sr-64-bn": "batch normalisation in the semantic branch, which the paper leaves out (section 3.2)",
+    "regression-64": "regression by L1 without a code, which the paper says blurs (section 3.1)",
+}
 DIGITS = {"mae": 4, "frechet": 2, "kernel": 4}  # 2 of the others
 
 
@@ -66,6 +70,17 @@ def count_order(result: dict[str, Any], split: str) -> Iterator[str]:
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
         pairs = "1 pair" if verdicts.total() == 1 else f"{verdicts.total()} pairs"
         yield f"{name_figure(key, result)}, {pairs} that the paper orders: {counted}"
+
+
+def say_baselines(result: dict[str, Any], split: str) -> Iterator[str]:
+    """What each baseline costs or gains against the standard model, one line each."""
+    for name, differences in result["splits"][split]["baselines"].items():
+        shown = ", ".join(
+            f"{name_figure(key, result)} {'+' if difference['value'] >= 0 else ''}{show(difference, key)}"
+            for key, difference in differences.items()
+            if key in ("frechet", "mae", "detail")
+        )
+        yield f"{name} ({BASELINES[name]}), less spade-sr-64: {shown}"
 
 
 def list_gaps(result: dict[str, Any]) -> Iterator[str]:
@@ -118,6 +133,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             yield line
         yield from (f"  {line}" for line in count_order(result, split))
         yield f"  {say_claim(result, split)}"
+        yield from (f"  {line}" for line in say_baselines(result, split))
     yield from list_gaps(result)
 
 

@@ -15,6 +15,19 @@ from .record import RunRecord
 if TYPE_CHECKING:
     from .train import RunSummary
 
+PHASE_NAMES = {"regression": "regression", "gan": "GAN", "inversion": "inversion"}
+NETWORK_NAMES = {"generator": "generator", "discriminator": "discriminator", "inversion": "inversion encoder"}
+FILES = (
+    "- `generator`, `inversion`: the averaged weights at the end; they draw. `discriminator` stays here: it can tell "
+    "whose picture was trained on.",
+    "- `*-last`: the live weights behind the averages. `inversion-best`: the average with the least held-out error. It "
+    "was chosen on the test split, so a figure measured there flatters it; `lrt evaluate` takes the last.",
+)
+REGRESSION_FILES = (
+    "- `generator`: the averaged weights at the end; they draw. `inversion` is empty: there is no code to find.",
+    "- `generator-last`: the live weights behind the average.",
+)
+
 
 def notes_on(begun: RunRecord, now: RunRecord, held_out: PairSet | None) -> tuple[str, ...]:
     """What somebody who uses a run should know of how it was made, a sentence each.
@@ -46,7 +59,12 @@ def say_use(model: ModelConfig) -> list[str]:
         "",
         "## What it cannot know",
         f"- Faces, hair and text: a heatmap has {rows * columns} numbers. What looks like detail is invented.",
-        "- Clothing and light: they come from the code, hence from a source picture, never from the heat.",
+        "- Clothing and light: "
+        + (
+            "it takes no code, and blurs all that it saw with the same heat into one picture."
+            if model.regression
+            else "they come from the code, hence from a source picture, never from the heat."
+        ),
         f"- Heat outside {COLDEST_C:g} to {WARMEST_C:g} degC: it is clipped.",
         "- Rooms, sensors, poses and people unlike those of its clips.",
         "",
@@ -78,7 +96,13 @@ def write_card(
         f"| `{name}` | {theirs} | {ours} |" for name, (theirs, ours) in differences(config).items() if theirs != ours
     ]
     state = "finished" if summary.finished else "not finished: there are no weights to draw with yet"
-    done = f"{summary.gan_steps} of {steps['gan']} GAN, {summary.inversion_steps} of {steps['inversion']} inversion"
+    took = (summary.gan_steps, summary.inversion_steps)
+    done = ", ".join(
+        f"{count} of {steps[phase]} {PHASE_NAMES[phase]}" for phase, count in zip(steps, took, strict=False)
+    )
+    counted = ", ".join(
+        f"{NETWORK_NAMES[name]} {count_parameters(network):,}" for name, network in networks.trained.items()
+    )
     held = "none" if held_out is None else f"{len(held_out)} pairs of {len(set(held_out.clip.tolist()))} clips"
     best = "" if summary.best_step is None else f", the best of them by held-out error at step {summary.best_step}"
     metrics = [
@@ -90,8 +114,8 @@ def write_card(
         [
             f"# {model.name}, preset {config.preset}",
             "",
-            f"Draws pictures of {8 * columns} x {8 * rows} from heatmaps of {columns} x {rows} and a code for clothing "
-            f"and light. Training {state}.",
+            f"Draws pictures of {8 * columns} x {8 * rows} from heatmaps of {columns} x {rows} "
+            f"{'alone' if model.regression else 'and a code for clothing and light'}. Training {state}.",
             "",
             *say_use(model),
             "## Data",
@@ -108,8 +132,7 @@ def write_card(
             "",
             "## Training",
             f"- steps: {done}{best}; batch {config.batch}, seed {config.seed}",
-            f"- parameters: generator {count_parameters(networks.generator):,}, discriminator "
-            f"{count_parameters(networks.discriminator):,}, inversion encoder {count_parameters(networks.inversion):,}",
+            f"- parameters: {counted}",
             f"- lrt {record.software}, code SHA-256 `{record.code_sha256}`, PyTorch {record.torch} "
             f"(last sitting {torch.__version__})",
             "",
@@ -129,11 +152,7 @@ def write_card(
             *metrics,
             "",
             "## Files",
-            "- `generator`, `inversion`: the averaged weights at the end; they draw. `discriminator` stays here: it "
-            "can tell whose picture was trained on.",
-            "- `*-last`: the live weights behind the averages. `inversion-best`: the average with the least "
-            "held-out error. It was chosen on the test split, so a figure measured there flatters it; "
-            "`lrt evaluate` takes the last.",
+            *(REGRESSION_FILES if model.regression else FILES),
             "",
         ]
     )

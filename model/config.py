@@ -27,6 +27,8 @@ class ModelConfig:
     batch_norm_momentum: float = (
         0.01  # torch's sense: the share of the newest batch (Keras' 0.99 seen from its other end)
     )
+    semantic_norm: bool = False  # batch normalisation in the semantic branch, which washes the heat out (section 3.2)
+    regression: bool = False  # x = f(h) by L1 alone, without code, D and I: blurred (section 3.1); `z` is not read
 
     def __post_init__(self) -> None:
         rows, columns = self.heatmap_shape
@@ -35,6 +37,8 @@ class ModelConfig:
         for name, value in asdict(self).items():
             if (name == "z" or name.endswith("width")) and value < 1:
                 raise ConfigError(f"model.{name} is {value}; give 1 or more")
+        if self.semantic_norm and not self.self_resampling:
+            raise ConfigError("model.semantic_norm is true, but SPADE has no semantic branch; set self_resampling too")
         if not 0 < self.batch_norm_momentum <= 1:
             raise ConfigError(f"model.batch_norm_momentum is {self.batch_norm_momentum}; give a share, up to 1")
 
@@ -52,8 +56,11 @@ MODELS: dict[str, ModelConfig] = {
         ModelConfig("spade-sr-128", semantic_width=128),
         ModelConfig("spade-64", self_resampling=False),
         ModelConfig("spade-128", self_resampling=False, semantic_width=128),
+        ModelConfig("spade-sr-64-bn", semantic_norm=True),
+        ModelConfig("regression-64", regression=True),
     )
 }
+BASELINES = ("spade-sr-64-bn", "regression-64")  # what the paper argues from without printing a figure of it
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,9 @@ class TrainConfig:
     batch: int = 256
     gan_epochs: int = 400  # an epoch is floor(pairs / batch) steps: 34,000 steps in the paper
     inversion_epochs: int = 10  # the authors set 20 and published the weights of epoch 10
-    gan_steps: int | None = None  # in place of gan_epochs: as many steps whatever the dataset's size
+    gan_steps: int | None = (
+        None  # in place of gan_epochs: as many steps whatever the dataset's size; a regression's too
+    )
     inversion_steps: int | None = None  # likewise
 
     lr_generator: float = 5e-5
@@ -134,7 +143,7 @@ class TrainConfig:
             raise ConfigError(f"the run's config is not one of this version of lrt ({error})") from error
 
     def steps(self, pairs: int) -> tuple[int, int]:
-        """Steps of the GAN phase and of the inversion phase on so many pairs.
+        """Steps of the GAN phase and of the inversion phase on so many pairs; of a regression its own, and none.
 
         Raises:
             ConfigError: there are fewer pairs than one batch.
@@ -146,7 +155,7 @@ class TrainConfig:
             )
         gan = self.gan_epochs * an_epoch if self.gan_steps is None else self.gan_steps
         inversion = self.inversion_epochs * an_epoch if self.inversion_steps is None else self.inversion_steps
-        return gan, inversion
+        return gan, 0 if self.model.regression else inversion
 
 
 PRESETS = ("authors", "paper", "smoke")

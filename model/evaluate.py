@@ -43,6 +43,7 @@ class Evaluation:
         z_diversity_real: mean absolute difference of two real images of different clips, poses differing too.
         control, silhouette, distances, memory: see `full.Full`; None unless a full evaluation was asked for.
         pairs, clips: of the data.
+        regression: the model takes no code: what would follow a source (control, the grid's columns) does not apply.
         clips_trained_on: of those clips, how many the run was trained on; None where an earlier lrt did not note it.
         synthetic: a twin made the data.
         seed: of every draw.
@@ -62,6 +63,7 @@ class Evaluation:
     memory: Memory | None
     pairs: int
     clips: int
+    regression: bool
     clips_trained_on: int | None
     synthetic: bool
     seed: int
@@ -159,6 +161,7 @@ def evaluate(
         costly.memory,
         len(pairs),
         clips,
+        painter.config.regression,
         len(find_trained(known, pairs)) if known else None,
         pairs.synthetic,
         seed,

@@ -55,7 +55,7 @@ class Full:
     """What the costly half found; None where it was not asked for, or there is nothing to tell by.
 
     Attributes:
-        control: Fig. 7 as numbers.
+        control: Fig. 7 as numbers; None of a regression, which takes no source.
         silhouette: where drawn people stand.
         distances: from real pictures to drawn ones.
         memory: what the run gives away of its clips.
@@ -98,15 +98,17 @@ def measure_full(
     def draw(codes: np.ndarray, frames: np.ndarray) -> np.ndarray:
         return painter.picture(codes, pairs.heatmaps[frames])
 
-    control = measure_control(
-        pairs,
-        train_judge(config.training, seed, painter.device),
-        code,
-        draw,
-        judge_saw_these_clips=config.judge_saw_these_clips,
-        seed=seed,
-        on_progress=tell(0),
-    )
+    control = None
+    if not painter.config.regression:
+        control = measure_control(
+            pairs,
+            train_judge(config.training, seed, painter.device),
+            code,
+            draw,
+            judge_saw_these_clips=config.judge_saw_these_clips,
+            seed=seed,
+            on_progress=tell(0),
+        )
     silhouette = None
     if config.masks is not None:
         find = find_silhouettes(config.masks)

@@ -5,18 +5,23 @@ from torch import Tensor, nn
 
 from .config import ModelConfig
 from .folding import conv_together
-from .layers import Conv, Linear, Modulation, SemanticBlock, SpadeBlock, SpadeNorm, double, leaky
+from .layers import Constant, Conv, Linear, Modulation, SemanticBlock, SpadeBlock, SpadeNorm, double, leaky
 
 
 class SelfResampling(nn.Module):
-    """SPADE-SR's semantic branch: the heatmap resized by learning, into features at four resolutions."""
+    """SPADE-SR's semantic branch: the heatmap resized by learning, into features at four resolutions.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: channels of the features.
+        momentum: of the batch normalisation that the paper leaves out; None: left out.
+    """
+
+    def __init__(self, width: int, momentum: float | None = None) -> None:
         super().__init__()
-        self.block1 = SemanticBlock(1, width, first=True)
-        self.block2 = SemanticBlock(width, width)
-        self.block3 = SemanticBlock(width, width)
-        self.block4 = SemanticBlock(width, width)
+        self.block1 = SemanticBlock(1, width, first=True, momentum=momentum)
+        self.block2 = SemanticBlock(width, width, momentum=momentum)
+        self.block3 = SemanticBlock(width, width, momentum=momentum)
+        self.block4 = SemanticBlock(width, width, momentum=momentum)
 
     def forward(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # (N, 1, h, w)
         f1 = self.block1(heatmaps)  # (N, ch, h, w)
@@ -37,7 +42,7 @@ class Resizing(nn.Module):
 
 
 class Generator(nn.Module):
-    """SPADE-SR or SPADE, as `config.self_resampling` says.
+    """SPADE-SR or SPADE, as `config.self_resampling` says; without a code, where it is a `config.regression`.
 
     The paper's Table 1 ends with a plain batch normalisation; the authors' code, and its parameter counts in
     Table 3, have a SPADE-SR normalisation there, and so has this.
@@ -57,9 +62,9 @@ class Generator(nn.Module):
             config.self_resampling,
             config.batch_norm_momentum,
         )
-        rows, columns = config.heatmap_shape
-        self.semantic = SelfResampling(ch) if learned else Resizing()
-        self.start = Linear(config.z, rows * columns * 4 * c, bias=False)
+        places = config.heatmap_shape[0] * config.heatmap_shape[1]
+        self.semantic = SelfResampling(ch, momentum if config.semantic_norm else None) if learned else Resizing()
+        self.start = Constant(places * 4 * c) if config.regression else Linear(config.z, places * 4 * c, bias=False)
         self.up1 = SpadeBlock(4 * c, 4 * c, ch, learned, momentum)
         self.up2 = SpadeBlock(4 * c, 2 * c, ch, learned, momentum)
         self.up3 = SpadeBlock(2 * c, c, ch, learned, momentum)
@@ -70,7 +75,7 @@ class Generator(nn.Module):
         """Images in the light and clothing of z, with a person where the heat is.
 
         Args:
-            z: (N, z) float32; standard normal, or the inversion encoder's.
+            z: (N, z) float32; standard normal, or the inversion encoder's. A regression reads only how many there are.
             heatmaps: (N, 1, h, w) float32 in [-1, 1].
 
         Returns:

@@ -27,6 +27,17 @@ class CodeNorm(nn.BatchNorm1d):
         return F.batch_norm(codes, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
+class NoCode(nn.Module):
+    """I of a regression: an image tells its generator nothing. It has no weights."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.z = config.z
+
+    def forward(self, images: Tensor) -> Tensor:  # (N, 3, 8h, 8w) -> (N, z), zeros
+        return images.new_zeros(len(images), self.z)
+
+
 class InversionEncoder(nn.Module):
     """Four down-blocks with batch normalisation, then z~ normalised like the noise it stands in for."""
 

@@ -46,6 +46,19 @@ class Linear(nn.Linear):
             nn.init.zeros_(self.bias)
 
 
+class Constant(Linear):
+    """The layer of a code that is always 1, hence learned numbers: (N, _) -> (N, outputs), whatever it is given."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(1, outputs, bias=False)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)  # glorot-uniform would be all but 0, with no code to add it up
+
+    def forward(self, z: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(z.new_ones(len(z), 1))
+
+
 def leaky(x: Tensor) -> Tensor:
     """LeakyReLU with the authors' slope."""
     return F.leaky_relu(x, SLOPE)
@@ -104,19 +117,22 @@ class SemanticBlock(nn.Module):
     Args:
         inputs, outputs: channels.
         first: the branch's first block takes the heatmap as it is: no activation before it, no doubling.
+        momentum: of a batch normalisation before each convolution, as in `DownBlock`; None: neither, the paper's.
     """
 
-    def __init__(self, inputs: int, outputs: int, first: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, first: bool = False, momentum: float | None = None) -> None:
         super().__init__()
         self.first = first
-        resizing = Conv if first else UpConv
-        self.skip = resizing(inputs, outputs, 1)
-        self.conv1 = resizing(inputs, outputs)
-        self.conv2 = Conv(outputs, outputs)
+        biased, resizing = momentum is None, Conv if first else UpConv
+        self.skip = resizing(inputs, outputs, 1, bias=biased)
+        self.norm1 = nn.Identity() if momentum is None else batch_norm(inputs, momentum)
+        self.conv1 = resizing(inputs, outputs, bias=biased)
+        self.norm2 = nn.Identity() if momentum is None else batch_norm(outputs, momentum)
+        self.conv2 = Conv(outputs, outputs, bias=biased)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, 2H, 2W), or H, W if first
-        main = self.conv1(x if self.first else leaky(x))
-        return self.skip(x) + self.conv2(leaky(main))
+        main = self.norm1(x) if self.first else leaky(self.norm1(x))
+        return self.skip(x) + self.conv2(leaky(self.norm2(self.conv1(main))))
 
 
 class Modulation(NamedTuple):

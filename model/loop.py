@@ -20,10 +20,10 @@ class Progress:
     """Where a training stands.
 
     Attributes:
-        phase: `gan` or `inversion`.
+        phase: `gan` or `inversion`; of a regression `regression`.
         step, steps: done and to do in this phase.
         metrics: the last logged means, empty before the first.
-        seconds_left: to the end of both phases, at the pace of this sitting: a step of I counts like one of G.
+        seconds_left: to the end of all phases, at the pace of this sitting: a step of I counts like one of G.
     """
 
     phase: str
@@ -34,7 +34,7 @@ class Progress:
 
 
 class Loop:
-    """What is carried through both phases: the data, the noise, the count of steps.
+    """What is carried through all phases: the data, the noise, the count of steps.
 
     Args:
         batches: the pairs, the same on each rank.
@@ -42,10 +42,10 @@ class Loop:
         ranks: who trains; each takes its share of every batch.
         on_progress: called after every step, on the first rank.
         stop: ends the loop on all ranks, set on any of them.
-        steps: to do in both phases.
+        steps: to do in all phases.
 
     Attributes:
-        taken: steps behind us, of both phases.
+        taken: steps behind us, of all phases.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The two phases of training: what one step of each does. The loop around them is `train.py`."""
+"""The phases of training: what one step of each does. The loop around them is `loop.py`."""
 
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ class Phase(Protocol):
     name: str
     metrics: tuple[str, ...]  # names of what `step` returns
 
+    def __init__(self, networks: Networks, config: TrainConfig, ranks: Ranks = ALONE) -> None: ...
+
     def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:
         """Train on this rank's share of a batch; (len(metrics),) of its losses, still on the device."""
         ...
@@ -31,6 +33,51 @@ class Phase(Protocol):
     def state(self) -> dict[str, Any]: ...
 
     def load_state(self, state: dict[str, Any]) -> None: ...
+
+    def finish(self, networks: Networks) -> dict[str, nn.Module]:
+        """Put the averages in the place of what was trained; what is to be kept, by name."""
+        ...
+
+
+class RegressionPhase:
+    """G alone: x = f(h) by the L1 error, which the paper argues from (section 3.1)."""
+
+    name = "regression"
+    metrics: tuple[str, ...] = ("g_reconstruction",)
+
+    def __init__(self, networks: Networks, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        self.config, self.ranks = config, ranks
+        self.G = networks.generator.train()
+        self.G_ema = Ema(self.G, config.ema)
+        self.G_adam = _adam(self.G, config.lr_generator, config)
+        self._loss = compiled(regression_loss, config)
+
+    def step(self, images: Tensor, heatmaps: Tensor, noise: torch.Generator) -> Tensor:  # noqa: ARG002  no noise here
+        """G once."""
+        loss = self._loss(self.G, images, heatmaps, self.config)
+        self.G_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.ranks.average_gradients(self.G)
+        self.G_adam.step()
+        self.G_ema.update(self.G)
+        return loss.detach()[None]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def finish(self, networks: Networks) -> dict[str, nn.Module]:
+        """As `Phase`; with an I that says nothing, so that whatever draws opens this run like any other."""
+        networks.generator = self.G_ema.network
+        return {"generator-last": self.G, "generator": networks.generator, "inversion": networks.inversion}
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {"generator": self.G, "generator_ema": self.G_ema.network, "generator_adam": self.G_adam}
 
 
 class GanPhase:
@@ -62,7 +109,8 @@ class GanPhase:
         """D once, then G once, each with fresh noise.
 
         G runs in training mode for D's sake too, so its running statistics move twice a step, as the authors' do.
-        What the heat says to G is worked out once: neither heatmaps nor G's weights change between the two.
+        What the heat says to G is worked out once: neither heatmaps nor G's weights change between the two. (The
+        statistics of a semantic branch that has any move once for it, towards the same batch's.)
         """
         modulations = self._modulate(self.G, heatmaps, self.config)
         d_metrics = self._discriminator_step(images, heatmaps, self._noise(images, noise), modulations)
@@ -117,6 +165,16 @@ class GanPhase:
             "discriminator_adam": self.D_adam,
         }
 
+    def finish(self, networks: Networks) -> dict[str, nn.Module]:
+        """As `Phase`."""
+        networks.generator, networks.discriminator = self.G_ema.network, self.D_ema.network
+        return {
+            "generator-last": self.G,
+            "discriminator-last": self.D,
+            "generator": networks.generator,
+            "discriminator": networks.discriminator,
+        }
+
 
 class InversionPhase:
     """I learns to find the code of an image; D goes on learning, G stands still (equations 5 and 6).
@@ -139,6 +197,7 @@ class InversionPhase:
     )
 
     def __init__(self, networks: Networks, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        assert isinstance(networks.inversion, InversionEncoder), "a regression has no inversion phase"
         self.config, self.ranks = config, ranks
         self.I = networks.inversion.train()
         self.G = networks.generator.eval().requires_grad_(False)
@@ -186,6 +245,23 @@ class InversionPhase:
             "inversion_adam": self.I_adam,
             "discriminator_adam": self.D_adam,
         }
+
+    def finish(self, networks: Networks) -> dict[str, nn.Module]:
+        """As `Phase`."""
+        networks.inversion = self.I_ema.network
+        return {"inversion-last": self.I, "inversion": networks.inversion}
+
+
+def phases_of(config: TrainConfig) -> tuple[type[Phase], ...]:
+    """What a training goes through, in order."""
+    return (RegressionPhase,) if config.model.regression else (GanPhase, InversionPhase)
+
+
+def regression_loss(G: Generator, images: Tensor, heatmaps: Tensor, config: TrainConfig) -> Tensor:
+    """Mean |x - f(h)| over images in [-1, 1] -> scalar; f is a G that reads no code."""
+    with short(images, config):
+        (drawn,) = _as(images, G(images.new_empty(len(images), 0), heatmaps))
+    return losses.reconstruction(images, drawn)
 
 
 def discriminator_loss(

@@ -12,7 +12,7 @@ from .config import TrainConfig
 from .device import cpu_threads, pick_device
 from .layers import count_parameters
 from .networks import build_networks
-from .phases import GanPhase, InversionPhase, Phase
+from .phases import Phase, phases_of
 from .train import check_pairs
 
 CPU_BATCH = 8  # a step of the paper's batch takes a CPU minutes, and costs as much a pair as a small one
@@ -26,7 +26,7 @@ class Plan:
 
     Attributes:
         pairs, clips, held_out: of the training split, and pairs of the test split.
-        gan_steps, inversion_steps: what the config makes of so many pairs.
+        gan_steps, inversion_steps: what the config makes of so many pairs; a regression's are the first.
         batch: pairs a step.
         parameters: of each network.
         device: where it would be trained: torch's name, and the GPU's own where it is one.
@@ -64,16 +64,14 @@ def plan_training(pairs: PairSet, config: TrainConfig, held_out: PairSet | None 
     place = pick_device(device)
     timed_batch = config.batch if place.type == "cuda" else min(config.batch, CPU_BATCH)
     networks = build_networks(config.model, config.seed)
-    parts = {"generator": networks.generator, "discriminator": networks.discriminator, "inversion": networks.inversion}
-    for network in parts.values():
+    for network in networks.trained.values():
         network.to(place).to(memory_format=torch.channels_last)
     images, heatmaps = pairs.on(place).take(torch.arange(timed_batch))
     before = _memory_bytes(place)
     with cpu_threads(config.cpu_threads):
-        gan_s = _time_step(GanPhase(networks, config), images, heatmaps)
-        inversion_s = _time_step(InversionPhase(networks, config), images, heatmaps)
+        took = [_time_step(phase(networks, config), images, heatmaps) for phase in phases_of(config)]
     scale = config.batch / timed_batch
-    gan_s, inversion_s = gan_s * scale, inversion_s * scale
+    gan_s, inversion_s = (scale * seconds for seconds in (*took, 0.0)[:2])
     return Plan(
         pairs=len(pairs),
         clips=len(set(pairs.clip.tolist())),
@@ -81,7 +79,7 @@ def plan_training(pairs: PairSet, config: TrainConfig, held_out: PairSet | None 
         gan_steps=gan_steps,
         inversion_steps=inversion_steps,
         batch=config.batch,
-        parameters={name: count_parameters(network) for name, network in parts.items()},
+        parameters={name: count_parameters(network) for name, network in networks.trained.items()},
         device=torch.cuda.get_device_name(place) if place.type == "cuda" else str(place),
         timed_batch=timed_batch,
         gan_step_s=gan_s,

@@ -31,7 +31,7 @@ from .layers import count_parameters
 from .record import RunRecord
 from .weights import WeightsError, decode_weights, encode_weights
 
-PHASES = ("gan", "inversion")  # in the order of training
+PHASES = ("regression", "gan", "inversion")  # in the order of training: a regression has the first alone
 EVENTS = "events.out.tfevents.lrt"  # TensorBoard opens what has `tfevents` in its name
 
 

@@ -8,7 +8,7 @@ import torch
 from ..dataset.batches import Batches, to_pixels
 from ..dataset.loading import PairSet
 from .config import TrainConfig
-from .phases import GanPhase, InversionPhase, Phase
+from .phases import GanPhase, InversionPhase, Phase, RegressionPhase
 from .pictures import paint_heat, sheet, write_png
 
 COLUMNS = 10
@@ -30,27 +30,25 @@ class SampleSheet:
         """Draw the sheet with the phase's averaged networks and write it as PNG.
 
         Rows of the GAN phase: the heatmap, the real image, the heatmap that D reads off it, the image that G draws
-        from the heatmap, and the heatmap D reads off that. Of the inversion phase: the same, G's code being I's.
+        from the heatmap, and the heatmap D reads off that. Of the inversion phase: the same, G's code being I's. Of a
+        regression: the same without D.
         """
         if isinstance(phase, GanPhase):
             D = phase.D_ema.network
             fake, name = phase.G_ema.network(self.z, self.heatmaps), "drawn by G"
-        else:
-            assert isinstance(phase, InversionPhase), "there are two phases"
+        elif isinstance(phase, InversionPhase):
             D = phase.D
             fake, name = phase.G(phase.I_ema.network(self.images), self.heatmaps), "G of I(image)"
-        _, read_real = D(self.images)
-        _, read_fake = D(fake)
-        page = sheet(
-            [
-                ("heatmap", self._heat(self.heatmaps)),
-                ("real image", to_pixels(self.images)),
-                ("D's heat of it", self._heat(read_real)),
-                (name, to_pixels(fake)),
-                ("D's heat of it", self._heat(read_fake)),
-            ]
-        )
-        write_png(path, page, f"lrt sample sheet; the row '{name}' is synthetic: a network drew it")
+        else:
+            assert isinstance(phase, RegressionPhase), "there are three phases"
+            D = None
+            fake, name = phase.G_ema.network(self.z, self.heatmaps), "drawn by f"
+        rows = [("heatmap", self._heat(self.heatmaps))]
+        for row, images in (("real image", self.images), (name, fake)):
+            rows.append((row, to_pixels(images)))
+            if D is not None:
+                rows.append(("D's heat of it", self._heat(D(images)[1])))
+        write_png(path, sheet(rows), f"lrt sample sheet; the row '{name}' is synthetic: a network drew it")
 
     def _heat(self, heatmaps: torch.Tensor) -> np.ndarray:
         rows, columns = self.images.shape[2:]

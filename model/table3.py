@@ -111,7 +111,7 @@ def fill_table(
         check_pairs(data.pairs, run.config)
     table = list(table)
     stop = stop or threading.Event()
-    gan, inversion = table[0].config.steps(len(data.pairs))
+    gan, inversion = max(run.config.steps(len(data.pairs)) for run in table)  # a regression has no second phase
     is_told = False
 
     for number, run in enumerate(table):
@@ -122,7 +122,7 @@ def fill_table(
                 on_progress(behind, len(table) * (gan + inversion), f"{run.path.name}, {note}")
 
         def follow(at: Progress, tell: Callable[[int, str], None] = tell) -> None:
-            tell(at.step + (0 if at.phase == "gan" else gan), at.phase)
+            tell(at.step + (gan if at.phase == "inversion" else 0), at.phase)
 
         def measured(done: int, parts: int, tell: Callable[[int, str], None] = tell) -> None:
             tell(gan + inversion, f"measured {done} of {parts}")

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .comparing import Claim, Measure, judge_claim, judge_order
-from .published import TABLE3, is_self_resampling, published_pairs
+from .config import BASELINES
+from .published import STANDARD, TABLE3, is_self_resampling, published_pairs
 from .table3 import TableRun
 from .yardstick import Figures
 
@@ -20,7 +21,8 @@ def tabulate(table: Sequence[TableRun], split: str) -> dict[str, Any]:
     Returns:
         `models`: model -> `seeds`, `figures` as {value, low, high, of_seeds}, `missing_clothing` of each seed's run and
         `collapsed`, both None without labels; `order`: each pair that the paper orders, by the Frechet distance (FID
-        where it is one) and by MAE; `claim`: see `_claim`. Models without a measured run are left out.
+        where it is one) and by MAE; `claim`: see `_claim`; `baselines`: see `_baselines`. Models without a measured
+        run are left out.
     """
     measured = [run for run in table if run.state == "measured"]
     names = list(dict.fromkeys(run.config.model.name for run in measured))
@@ -43,6 +45,7 @@ def tabulate(table: Sequence[TableRun], split: str) -> dict[str, Any]:
         },
         "order": _order(measures),
         "claim": _claim(measures),
+        "baselines": _baselines(measures),
     }
 
 
@@ -140,3 +143,17 @@ def _claim(measures: Mapping[str, Mapping[str, Measure]]) -> dict[str, Any] | No
         "differences": {name: vars(difference) for name, difference in differences.items()},
         "answer": answer,
     }
+
+
+def _baselines(measures: Mapping[str, Mapping[str, Measure]]) -> dict[str, dict[str, Any]]:
+    """Baseline -> measure -> its figure minus the standard model's, over the seeds that both have; an interval each."""
+    found: dict[str, dict[str, Any]] = {}
+    for model in BASELINES:
+        if model not in measures or STANDARD not in measures:
+            continue
+        ours, theirs = measures[STANDARD], measures[model]
+        differences = {name: theirs[name] - ours[name] for name in theirs if name in ours}
+        found[model] = {
+            name: vars(difference.interval()) for name, difference in differences.items() if difference.of_seeds
+        }
+    return {model: differences for model, differences in found.items() if differences}

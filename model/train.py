@@ -23,7 +23,7 @@ from .journal import Journal, TrainError
 from .lock import lock_folder
 from .loop import Loop, Progress
 from .networks import build_networks
-from .phases import GanPhase, InversionPhase
+from .phases import phases_of
 from .ranks import ALONE, RankError, Ranks
 from .record import RunRecord
 from .run import PHASES, Run
@@ -37,7 +37,7 @@ class RunSummary:
     Attributes:
         run: the folder.
         finished: False when it was stopped; `resume` goes on.
-        gan_steps, inversion_steps: done so far, earlier sittings included.
+        gan_steps, inversion_steps: done so far, earlier sittings included; a regression's are the first.
         seconds: of this sitting.
         metrics: phase -> its last logged means.
         best_step: the inversion step whose average had the least error on held-out pairs; None without any.
@@ -98,7 +98,8 @@ def train(
         if each is not None:
             check_pairs(each, config)
     place = pick_device(device)
-    steps: dict[str, int] = dict(zip(PHASES, config.steps(len(pairs)), strict=True))
+    phases = phases_of(config)
+    steps = {phase.name: count for phase, count in zip(phases, config.steps(len(pairs)), strict=False)}
     record = RunRecord.of(config, pairs, calibration, named)
     _check_ranks(ranks, record)
     stop = stop or threading.Event()
@@ -114,7 +115,7 @@ def train(
         journal = Journal(run, SampleSheet(pairs, config, place), judge)
         loop = Loop(pairs.on(place), journal, ranks, on_progress, stop, sum(steps.values()))
 
-        def summarise(finished: bool, gan_steps: int, inversion_steps: int) -> RunSummary:
+        def summarise(finished: bool, gan_steps: int, inversion_steps: int = 0) -> RunSummary:
             best_step = None if journal.best is None else journal.best["step"]
             seconds = time.monotonic() - began
             summary = RunSummary(out, finished, gan_steps, inversion_steps, seconds, journal.last, best_step, notes)
@@ -126,32 +127,21 @@ def train(
                 run.save_weights(name, network)
 
         if saved is None:
-            ranks.by_first(summarise, False, 0, 0)  # a card from the first second
+            ranks.by_first(summarise, False, 0)  # a card from the first second
         held.enter_context(cpu_threads(config.cpu_threads))
-        if saved is None or saved["phase"] == "gan":
-            gan = GanPhase(networks, config, ranks)
-            done = loop.go_through(gan, steps["gan"], saved)
+        done: list[int] = []
+        for kind in phases:
+            if saved is not None and saved["phase"] != kind.name:  # behind us
+                done.append(steps[kind.name])
+                loop.taken += steps[kind.name]
+                continue
+            phase = kind(networks, config, ranks)
+            done.append(loop.go_through(phase, steps[kind.name], saved))
             saved = None
-            if done < steps["gan"]:
-                return ranks.by_first(summarise, False, done, 0)
-            networks.generator, networks.discriminator = gan.G_ema.network, gan.D_ema.network
-            ranks.by_first(
-                save,
-                {
-                    "generator-last": gan.G,
-                    "discriminator-last": gan.D,
-                    "generator": networks.generator,
-                    "discriminator": networks.discriminator,
-                },
-            )
-        else:
-            loop.taken += steps["gan"]
-        inversion = InversionPhase(networks, config, ranks)
-        done = loop.go_through(inversion, steps["inversion"], saved)
-        finished = done == steps["inversion"]
-        if finished:
-            ranks.by_first(save, {"inversion-last": inversion.I, "inversion": inversion.I_ema.network})
-        return ranks.by_first(summarise, finished, steps["gan"], done)
+            if done[-1] < steps[kind.name]:
+                return ranks.by_first(summarise, False, *done)
+            ranks.by_first(save, phase.finish(networks))
+        return ranks.by_first(summarise, True, *done)
 
 
 def _check_ranks(ranks: Ranks, record: RunRecord) -> None:
@@ -180,7 +170,7 @@ def _open(out: Path, record: RunRecord, resume: bool, held: contextlib.ExitStack
         return Run.create(out, record), None
     run = Run.resume(out, record)
     if (saved := run.load_checkpoint()) is None:
-        run.forget_metrics_after("gan", 0)
+        run.forget_metrics_after(PHASES[0], 0)
     return run, saved
 
 

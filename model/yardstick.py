@@ -95,7 +95,7 @@ class Yardstick:
             `mae`, `mae_of_batches`, `per_clip`, `source_rank`, `untrimmed_clips` as in `Reconstruction`; `distances` as
             in evaluation.json; `detail`: `fine_detail` of drawn pictures over that of the real ones of the same heat;
             `clothing`: label -> the share of drawn and of real pictures of people that the judge sees wear it;
-            `control` as in evaluation.json, None unless asked for.
+            `control` as in evaluation.json, None unless asked for, or for a regression, which takes no source.
 
         Raises:
             RunError: the run is not finished, or of another size.
@@ -169,7 +169,7 @@ class Yardstick:
         }
 
     def _control(self, painter: Painter) -> dict[str, Any] | None:
-        if not self.config.full:
+        if not self.config.full or painter.config.regression:
             return None
         pairs = self.pairs
         return asdict(

@@ -13,8 +13,9 @@ import torch
 
 from lrt import write_whole
 from lrt.dataset.loading import PairSet
-from lrt.model.config import MODELS, TrainConfig, train_config
+from lrt.model.config import TrainConfig, train_config
 from lrt.model.device import pick_device
+from lrt.model.published import TABLE3
 
 from ..__main__ import machine
 from .folds import measure_folds
@@ -119,7 +120,7 @@ def _train(
 ) -> list[str]:
     """Train the model, or each of the table, until the time is up; names of those that are not at their end."""
     setting = SETTINGS[asked.train]
-    models = list(MODELS) if asked.table else [asked.model]
+    models = list(TABLE3) if asked.table else [asked.model]
     runs = [asked.state / f"{name}-{asked.train}-{asked.batch}" for name in models]
     for name, run in zip(models, runs, strict=True):
         before = kept["training"].get(run.name, {"finished": False, "seconds": 0.0})

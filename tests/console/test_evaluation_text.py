@@ -17,6 +17,7 @@ PLAIN = {
     "clips": 20,
     "split": "test",
     "synthetic": True,
+    "regression": False,
     "clips_trained_on": 0,
     "heat_image_correlation": 0.51,
     "heat_image_correlation_real": 0.7,
@@ -72,6 +73,15 @@ def test_a_plain_evaluation_gives_the_error_three_ways():
         "  difference that the code makes, 0..1        0.10, real 0.15",
         "runs/kitchen/evaluation/index.html",
     ]
+
+
+def test_of_a_regression_one_line_says_what_does_not_apply():
+    lines = evaluation_text({**PLAIN, "regression": True}).splitlines()
+    note = "  a regression takes no code: what would follow a source, and the grid's columns, do not apply"
+    assert lines[4] == note
+    left_out = ("rank of the source frame", "difference that the code makes")
+    assert not any(name in line for line in lines for name in left_out)
+    assert len(lines) == len(evaluation_text(PLAIN).splitlines()) - 1
 
 
 def test_control_stands_between_its_bounds_and_says_what_it_cannot_tell():

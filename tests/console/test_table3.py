@@ -20,7 +20,7 @@ import pytest
 
 from lrt.calibration.geometry import Calibration, write_calibration
 from lrt.console import table3
-from lrt.console.table3_text import list_gaps, show
+from lrt.console.table3_text import list_gaps, say_baselines, show
 from lrt.dataset.build import BuildConfig, build_dataset
 from lrt.rig.clip import ClipHeader, ClipWriter
 from lrt.rig.records import Heatmap, Image
@@ -174,6 +174,28 @@ def test_a_table_killed_in_the_middle_ends_as_one_that_was_not(dataset, filled, 
     again = json.loads(out)
     assert again["splits"] == {"test": whole["splits"]["test"]}
     assert [line["state"] for line in again["runs"]] == ["measured"] * 4
+
+
+def test_baselines_are_added_to_the_models(dataset, tmp_path, run: Run):
+    command = ("bench-table3", dataset, "--out", tmp_path / "table", "--preset", "smoke", "--no-training")
+    code, out, err = run(*command, *QUICK, "--models", "spade-sr-64", "--baselines", "--seeds", "1", "--json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    assert list(result["models"]) == ["spade-sr-64", "spade-sr-64-bn", "regression-64"]
+    assert result["models"]["regression-64"]["parameters_at_full_size"] == 10_310_915
+    assert (result["training"]["gan_steps"], result["training"]["inversion_steps"]) == (800, 250)
+    assert [run["state"] for run in result["runs"]] == ["unfinished"] * 3
+
+
+def test_a_baseline_is_a_line_in_words(filled):
+    _, result = filled
+    difference = {"value": 3.0, "low": 1.0, "high": 5.0, "seeds": 2}
+    split = {**result["splits"]["test"], "baselines": {"regression-64": {"frechet": difference, "recall": difference}}}
+    said = list(say_baselines({**result, "splits": {"test": split}}, "test"))
+    assert said == [
+        "regression-64 (regression by L1 without a code, which the paper says blurs (section 3.1)), less spade-sr-64: "
+        "Frechet distance +3.00 [1.00 .. 5.00]"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_pictures_and_video_say_that_they_are_synthetic_and_play_back(run, few, 
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_line(run, few, tmp_path):
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(DrawingError, match="neither a run nor an export"):
         synthesise(tmp_path, few.heatmaps, few.images[0])
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()

@@ -102,12 +102,17 @@ class Generator(Restatement):
         main = self.conv(f"{name}.conv2", lrelu(self.norm(f"{name}.norm2", main, b)))
         return main + self.conv(f"{name}.skip", up(x))
 
+    def normalised(self, name: str, f: Tensor) -> Tensor:
+        return self.bn(name, f) if self.config.semantic_norm else f
+
     def semantic_block(self, name: str, f: Tensor) -> Tensor:
-        main = self.conv(f"{name}.conv2", lrelu(self.conv(f"{name}.conv1", up(lrelu(f)))))
+        main = self.conv(f"{name}.conv1", up(lrelu(self.normalised(f"{name}.norm1", f))))
+        main = self.conv(f"{name}.conv2", lrelu(self.normalised(f"{name}.norm2", main)))
         return main + self.conv(f"{name}.skip", up(f))
 
     def semantic_branch(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        main = self.conv("semantic.block1.conv2", lrelu(self.conv("semantic.block1.conv1", h)))
+        main = self.conv("semantic.block1.conv1", self.normalised("semantic.block1.norm1", h))
+        main = self.conv("semantic.block1.conv2", lrelu(self.normalised("semantic.block1.norm2", main)))
         f1 = main + self.conv("semantic.block1.skip", h)
         f2 = self.semantic_block("semantic.block2", f1)
         f3 = self.semantic_block("semantic.block3", f2)
@@ -120,6 +125,7 @@ class Generator(Restatement):
             f1, f2, f3, f4 = self.semantic_branch(h)
         else:
             f1, f2, f3, f4 = (F.interpolate(h * 0.5 + 0.5, scale_factor=k, mode="nearest") for k in (1, 2, 4, 8))
+        z = torch.ones(len(z), 1, dtype=z.dtype) if self.config.regression else z
         x = self.linear("start", z).reshape(len(z), rows, columns, -1).permute(0, 3, 1, 2)
         x = self.up_block("up1", x, f1, f2)
         x = self.up_block("up2", x, f2, f3)

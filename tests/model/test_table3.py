@@ -151,7 +151,24 @@ def test_a_table_judges_order_claim_and_lost_shirts():
     assert found["claim"]["answer"] == "divided"
     assert found["claim"]["differences"]["mae"]["value"] == pytest.approx(0.01)
     assert tabulate(table[:1], "test")["claim"] is None
-    assert tabulate([], "test") == {"models": {}, "order": [], "claim": None}
+    assert tabulate([], "test") == {"models": {}, "order": [], "claim": None, "baselines": {}}
+
+
+def test_baselines_are_set_against_the_standard_model_and_left_out_of_the_papers_order():
+    table = [
+        made_up(model, seed, mae + seed / 1e4, frechet)
+        for seed in range(2)
+        for model, mae, frechet in (("spade-sr-64", 0.03, 9.0), ("regression-64", 0.025, 12.0))
+    ]
+    found = tabulate(table, "test")
+    assert found["order"] == []
+    assert found["claim"] is None
+    assert list(found["baselines"]) == ["regression-64"]
+    differences = found["baselines"]["regression-64"]
+    assert differences["mae"]["value"] == pytest.approx(-0.005)
+    assert differences["mae"]["high"] < 0
+    assert differences["frechet"]["value"] == pytest.approx(3.0)
+    assert tabulate(table[1:2], "test")["baselines"] == {}
 
 
 def test_a_blurred_picture_has_less_fine_detail(few):
@@ -223,6 +240,23 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path, data):
     assert not (tmp_path / "runs/spade-64-seed0").exists()
     alone = go(plan_table(tmp_path / "alone", [tiny("spade-sr-32")], 1), data)
     assert go(table, data)[0].figures == alone[0].figures  # bit for bit what nothing interrupted
+
+
+def test_a_regression_is_a_run_of_a_table_of_which_nothing_follows_a_source(tmp_path, few):
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int, note: str) -> None:
+        told.append((done, total))
+        assert note
+
+    data = TableData(few, None, None, DEFAULT_NAME, {"train": measured_by(few, full=True)})
+    table = plan_table(tmp_path, [tiny("regression-64"), tiny("spade-sr-64")], 1)
+    runs = go(table, data, on_progress=tell)
+    assert [run.state for run in runs] == ["measured", "measured"]
+    assert [run.figures["train"]["control"] is None for run in runs] == [True, False]
+    assert "warmth_error_c" not in tabulate(runs, "train")["baselines"]["regression-64"]
+    assert {total for _, total in told} == {10}
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 def test_without_training_only_finished_runs_are_in_the_table(tmp_path, data):

@@ -64,7 +64,7 @@ def lrt() -> None:
 
     \b
     The way of the data:
-      lrt capture -> lrt calibrate -> lrt build-dataset -> lrt train -> lrt evaluate, lrt synthesise
+      lrt capture -> lrt calibrate -> lrt build-dataset -> lrt train -> lrt evaluate, lrt synthesise, lrt live
 
     `lrt demo` goes the whole way on the rig's digital twin, with no sensor and no camera.
     """
@@ -224,16 +224,25 @@ def sync_check(**options: Any) -> Result:
     )
 
 
-@command("serve", "lrt serve --rig twin")
+@command("serve", "lrt serve --rig twin\nlrt serve --listen")
 @RIG
 @click.option("--out", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
 @click.option("--socket", type=FILE, help="Where its door is.  [default: $LRT_SOCKET, or the user's runtime folder]")
+@click.option("--http/--no-http", default=True, show_default=True, help="Serve the phone's page.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="Of the page; 0: any.")
+@click.option(
+    "--listen",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="0.0.0.0",
+    help="Let phones in: on this address, or on all. They need the key that is shown.  [default: this computer alone]",
+)
 def serve(**options: Any) -> Result:
-    """Run the rig daemon: it owns the devices, and records when `lrt capture` asks it to."""
-    from .console import stages
+    """Run the rig daemon: it owns the devices, and records when `lrt capture` or the phone's page asks it to."""
+    from .console import serving
 
     with stop_on_signal() as stop:
-        result = stages.serve(stop=stop, say=lambda text: click.echo(f"lrt: {text}", err=True), **options)
+        result = serving.serve(stop=stop, say=lambda text: click.echo(f"lrt: {text}", err=True), **options)
     return result, f"stopped after {result['recordings']} recordings"
 
 
@@ -1006,6 +1015,11 @@ def evaluate(run: Path, data: Path, **options: Any) -> Result:
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each model.")
 @click.option("--models", metavar="A,B,...", help="Which, of `lrt models`.  [default: the five of Table 3]")
+@click.option(
+    "--baselines",
+    is_flag=True,
+    help="Also what the paper argues from: a branch with batch normalisation, and regression by L1 without a code.",
+)
 @click.option("--preset", metavar="authors|paper|smoke", help="As of `lrt train`.  [default: authors]")
 @click.option("--config", "config_file", type=FILE, metavar="FILE.toml", help="Settings, as of `lrt train`.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting; repeatable.")
@@ -1046,13 +1060,11 @@ def bench_table3(dataset: Path, out: Path, **options: Any) -> Result:
 
 
 @command("synthesise", "lrt synthesise runs/kitchen --heatmaps clips/kitchen-09 --source anna.png --out drawn")
-@click.argument("run", type=FOLDER)
+@click.argument("run", metavar="RUN|EXPORT|twin")
 @click.option("--heatmaps", type=FOLDER, required=True, help="The clip whose heat to draw from.")
-@click.option(
-    "--source", type=click.Path(path_type=Path), required=True, help="A picture that lends clothing and light."
-)
+@click.option("--source", required=True, metavar="IMAGE|CLIP", help="A picture that lends clothing and light.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the pictures and the video; must not exist.")
-def synthesise(run: Path, heatmaps: Path, source: Path, out: Path) -> Result:
+def synthesise(run: str, heatmaps: Path, source: str, out: Path) -> Result:
     """Draw pictures from heat and one source picture."""
     from .console import stages
     from .console.progress import progress_bar
@@ -1060,6 +1072,75 @@ def synthesise(run: Path, heatmaps: Path, source: Path, out: Path) -> Result:
     with progress_bar("drawing", "pictures") as update:
         result = stages.synthesise(run, heatmaps, source, out, on_progress=update)
     return result, f"{result['pictures']} pictures in {result['out']}, video {result['video']}"
+
+
+@command("live", "lrt live twin --out drawn --seconds 10\nlrt live runs/kitchen --source anna.png --rig rig.toml")
+@click.argument("run", metavar="RUN|EXPORT|twin")
+@click.option(
+    "--source",
+    metavar="IMAGE|CLIP",
+    help="Who lends clothing and light: a picture, a clip to take one from, or one that comes with lrt (twin).",
+)
+@click.option(
+    "--rig", metavar="twin|FILE.toml", help="Whose sensor; without it, rig.toml, or the twin for the run `twin`."
+)
+@click.option("--heatmaps", type=FOLDER, metavar="CLIP", help="Heat of a clip, at its own pace, in place of a sensor.")
+@click.option("--calibration", type=FILE, help="Of this rig, where it is not the one the run's data came from.")
+@click.option("--out", type=FOLDER, help="Folder for the pictures; must not exist.  [default: a window]")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, until Ctrl-C.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
+def live(run: str, **options: Any) -> Result:
+    """Draw what the thermal sensor sees, as it sees it, with no camera opened.
+
+    RUN is a trained run, what `lrt export` made of one, or `twin`, a small run that comes with lrt. The newest heatmap
+    is drawn; those that came meanwhile are let go and counted.
+    """
+    from .console import live as stage
+    from .console.progress import progress_bar
+
+    with stop_on_signal() as stop, progress_bar("drawing", "s") as update:
+        result = stage.live(run, stop=stop, on_progress=update, say=_warn, **options)
+    if not result["pictures"]:
+        return result, "no heatmap came"
+    where = f" in {result['out']}" if result["out"] else ""
+    rate = "" if result["fps"] is None else f", {result['fps']:.1f} a second"
+    return result, (
+        f"{result['pictures']} pictures{where}{rate}, {result['dropped']} heatmaps let go; from heat to picture "
+        f"{result['latency_ms_p50']:.0f} ms, 95 % below {result['latency_ms_p95']:.0f} ms ({result['runtime']}); "
+        "all synthetic"
+    )
+
+
+@command("export", "lrt export runs/kitchen --out kitchen-export --format onnx --data datasets/kitchen")
+@click.argument("run", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder to make; must not exist.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="bundle|onnx|openvino",
+    help="bundle: weights for PyTorch; onnx, openvino: for machines without it; repeatable.  [default: bundle]",
+)
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    metavar="fp32|fp16|bf16|int8",
+    help="bundle: fp32, or fp16 weights; onnx: fp32, int8; openvino: fp32, bf16, int8.",
+)
+@click.option("--data", type=FOLDER, help="A dataset: what int8 is fitted to, and what the accuracy is measured on.")
+def export(run: Path, out: Path, formats: tuple[str, ...], **options: Any) -> Result:
+    """Write what draws, and no more, for other machines: a Pi, a phone page, a colleague.
+
+    Without the discriminator, which can tell whose picture was trained on. Each form is opened again and compared with
+    the run; what that gave stands in its card.json.
+    """
+    from .console import exporting
+    from .console.progress import progress_bar
+
+    with progress_bar("exporting", "forms") as update:
+        result = exporting.export(run, out, formats or ("bundle",), on_progress=update, **options)
+    return result, exporting.export_text(result)
 
 
 @command("demo", "lrt demo --out demo")

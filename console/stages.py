@@ -173,22 +173,6 @@ def sync_check(rig: str | None = None, seconds: float = 30.0, on_progress: Updat
     return {**asdict(sync), "rig": str(file) if file else None}
 
 
-def serve(rig: str | None, out: Path, socket: Path | None, stop: threading.Event, say: Callable[[str], None]) -> Result:
-    """Run the rig daemon until `stop` is set.
-
-    Raises:
-        SettingsError, DaemonError: no such rig; another daemon runs.
-    """
-    from ..rig.daemon import open_daemon
-    from ..rig.door import socket_path
-
-    settings, socket = find_rig(rig), socket or socket_path()
-    with open_daemon(settings, out, socket, admit_clip, say) as daemon:
-        say(f"rig {settings.source}, clips in {out}, door {socket}; Ctrl-C ends it")
-        daemon.run(stop)
-    return {"socket": str(socket), "recordings": daemon.recordings}
-
-
 def ask_daemon(deed: str) -> Result:
     """What the rig daemon answers to `status` or `stop`."""
     from ..rig.door import ask
@@ -502,46 +486,34 @@ def count_models() -> dict[str, int]:
     return model_table()
 
 
-def synthesise(run: Path, heatmaps: Path, source: Path, out: Path, on_progress: Update = silent) -> Result:
+def synthesise(run: Path | str, heatmaps: Path, source: Path | str, out: Path, on_progress: Update = silent) -> Result:
     """Draw a picture for every heatmap of a clip, clothed and lit like the source.
 
     The clip's images are not read.
 
     Args:
-        run: trained; it carries the calibration that its dataset was cut with.
+        run: trained, or exported; it carries the calibration that its dataset was cut with.
         heatmaps: a clip of the same rig.
-        source: a picture file of the size the run draws, or a whole frame of the size that was calibrated.
+        source: who lends clothing and light, see `drawing.Drawing.source`.
 
     Raises:
-        RunError, ClipError, StageError: see there; a source of another size, or `out` exists.
+        DrawingError, RunError, ClipError, StageError: see there; a source of another size, or `out` exists.
     """
-    needs_torch()
-    from ..calibration.geometry import Calibration, find_view
-    from ..model.run import Run
     from ..model.synthesise import synthesise as draw
     from ..model.synthesise import write_pictures
     from ..rig.clip import open_clip
+    from .drawing import open_drawing
 
     if out.exists():
         raise StageError(f"{out} exists already; choose another --out")
-    record = Run.open(run).record
-    if record.calibration is None:
-        raise StageError(f"{run}: the run carries no calibration; train it on a dataset that `lrt build-dataset` made")
-    calibration = Calibration.from_json(record.calibration)
-    view = find_view(calibration, record.config.model.heatmap_shape)
+    drawing = open_drawing(run)
     clip = open_clip(heatmaps)
     found = clip.heatmaps()
     if not found:
         raise StageError(f"{heatmaps}: the clip holds no heatmaps")
-    celsius = view.sample_heatmap(clip.oriented(np.stack([heatmap.celsius for heatmap in found])))
-
-    picture = read_image(source)
-    rows, columns = record.config.model.image_shape
-    if picture.shape[:2] != (rows, columns):
-        calibration.check_image_size((picture.shape[1], picture.shape[0]), str(source))
-        picture = view.crop_image(picture, rows // view.shape[0])
+    celsius = drawing.view.sample_heatmap(clip.oriented(np.stack([heatmap.celsius for heatmap in found])))
     drawn = []
-    for image in draw(run, iter(celsius), picture):
+    for image in draw(drawing.drawer, iter(celsius), drawing.source(source)):
         drawn.append(image)
         on_progress(len(drawn), len(celsius))
     video = write_pictures(drawn, celsius, out)

@@ -1,6 +1,6 @@
 """What draws pictures from heat: one interface, whatever computes them. No torch in here.
 
-drawer = load_drawer(Path("runs/kitchen"))
+drawer = load_drawer("runs/kitchen")  # or what `lrt export` made of it, or "twin", which ships with lrt
 z = drawer.code(source[None])
 picture = drawer.picture(z, heatmap[None])[0]
 """
@@ -17,6 +17,9 @@ import numpy as np
 from .. import LrtError
 
 BATCH = 128  # pictures drawn at once
+CARD = "card.json"  # what an export is known by
+SHIPPED = "twin"  # the run that comes with lrt
+SHIPPED_FOLDER = Path(__file__).parent / "shipped" / SHIPPED
 
 
 class DrawingError(LrtError, RuntimeError):
@@ -128,20 +131,50 @@ def _in_batches(work: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndar
     return np.concatenate([work(*(array[first : first + BATCH] for array in arrays)) for first in starts])
 
 
-def load_drawer(path: Path, device: str = "auto") -> Drawer:
-    """What lies there, ready to draw.
+def load_drawer(path: Path | str, device: str = "auto", threads: int | None = None) -> Drawer:
+    """What lies there, ready to draw, by the best runtime that is installed for it.
 
     Args:
-        path: the folder of a finished run.
-        device: torch's name of one, or "auto".
+        path: the folder of a finished run, or one that `lrt export` made; SHIPPED: the run that comes with lrt.
+        device: torch's name of one, or "auto"; anything but the CPU asks for PyTorch.
+        threads: of the CPU; None: as many as the runtime takes by itself.
 
     Raises:
-        DrawingError: PyTorch is not installed.
-        RunError, DeviceError: see `Painter`.
+        DrawingError: nothing to draw with lies there, it is damaged, or no runtime for it is installed.
+        RunError, DeviceError: see `drawing.Painter`.
     """
-    if find_spec("torch") is None:
-        raise DrawingError(f"{path} takes PyTorch: pip install 'lrt[train]'")
+    folder = find_shipped(path)
+    if (folder / CARD).is_file():
+        from .exported import open_exported
+
+        return open_exported(folder, device, threads)
+    if not (folder / "config.json").is_file():
+        raise DrawingError(
+            f"{path} is neither a run nor an export: there is no config.json and no {CARD}; train one with "
+            f"`lrt train`, or give {SHIPPED}, the run that comes with lrt"
+        )
+    needs_torch(path)
     from .device import pick_device
     from .drawing import Painter
 
-    return Painter(path, pick_device(device))
+    return Painter(folder, pick_device(device), threads)
+
+
+def find_shipped(path: Path | str) -> Path:
+    """The folder that is meant: SHIPPED is the run that comes with lrt, unless a folder here has that name."""
+    if str(path) == SHIPPED and not Path(path).exists():
+        return SHIPPED_FOLDER
+    return Path(path)
+
+
+def needs_torch(path: Path | str) -> None:
+    """Say in one line what to install where PyTorch is missing.
+
+    Raises:
+        DrawingError: it is.
+    """
+    if find_spec("torch") is None:
+        raise DrawingError(
+            f"{path} takes PyTorch: pip install 'lrt[train]'; or export it to ONNX where PyTorch is, and draw with "
+            "pip install 'lrt[draw]'"
+        )

@@ -67,6 +67,20 @@ def write_text(
     cv2.putText(page, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
 
 
+def label(picture: np.ndarray, text: str) -> np.ndarray:
+    """(H, W, 3) uint8 with a word in its lower left corner, light on dark, so that it is read on any picture.
+
+    The word takes a twelfth of the picture's height, and its ground no more than the word needs.
+    """
+    height = picture.shape[0]
+    size = max(height / 12, 10) / 22  # OpenCV's letters are about 22 px high at 1
+    (width, tall), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    labelled = picture.copy()
+    labelled[max(height - tall - below - 6, 0) :, : width + 10] //= 4
+    write_text(labelled, text, (5, height - below - 3), PAPER, size)
+    return labelled
+
+
 def stack(pages: Sequence[np.ndarray]) -> np.ndarray:
     """Pages (H, W, 3) uint8 below one another, filled up with paper to the widest."""
     width = max(page.shape[1] for page in pages)

@@ -21,12 +21,12 @@ class SynthesisError(LrtError, RuntimeError):
 
 
 def synthesise(
-    run: Path | Drawer, heatmaps: Iterable[np.ndarray], source: np.ndarray, device: str = "auto"
+    run: Path | str | Drawer, heatmaps: Iterable[np.ndarray], source: np.ndarray, device: str = "auto"
 ) -> Iterator[np.ndarray]:
     """A picture for each heatmap, as it comes: a clip's or a live rig's.
 
     Args:
-        run: a finished run's folder, or what `load_drawer` made of it.
+        run: what `load_drawer` opens, or what it made of that.
         heatmaps: (h, w) float32, degC, one at a time: cropped to the image as the run's calibration says.
         source: (8h, 8w, 3) uint8, RGB: whose light and clothing the pictures wear.
 
@@ -35,7 +35,8 @@ def synthesise(
 
     Raises:
         RunError: the run has no trained weights.
-        DrawingError: at once when the source is of another size; on the way when a heatmap is.
+        DrawingError: at once when there is nothing to draw with, or the source is of another size; on the way when a
+            heatmap is.
     """
     drawer = run if isinstance(run, Drawer) else load_drawer(run, device)
     z = drawer.code(source[None])
@@ -68,8 +69,7 @@ def write_pictures(pictures: Sequence[np.ndarray], heatmaps: Sequence[np.ndarray
 
 
 def _write_video(pictures: Sequence[np.ndarray], heatmaps: np.ndarray, path: Path) -> Path:
-    heat = paint_heat(normalise_heatmap(heatmaps), pictures[0].shape[:2])
-    frames = (_frame(left, right) for left, right in zip(heat, pictures, strict=True))
+    frames = (beside_heat(heat, picture, VIDEO_SCALE) for heat, picture in zip(heatmaps, pictures, strict=True))
     first = next(frames)
     partial = path.with_name(f".{path.name}")  # OpenCV chooses the container by the name's end
     size = (first.shape[1], first.shape[0])
@@ -85,9 +85,19 @@ def _write_video(pictures: Sequence[np.ndarray], heatmaps: np.ndarray, path: Pat
     return path
 
 
-def _frame(heat: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Heat and picture side by side, enlarged, with what they are written below."""
-    left, right = enlarge(heat, VIDEO_SCALE), enlarge(picture, VIDEO_SCALE)
+def beside_heat(heatmap: np.ndarray, picture: np.ndarray, scale: int) -> np.ndarray:
+    """Heat and the picture drawn from it side by side, enlarged, with what they are written below.
+
+    Args:
+        heatmap: (h, w) float32, degC.
+        picture: (H, W, 3) uint8, RGB.
+        scale: every pixel of the picture becomes scale x scale.
+
+    Returns:
+        (rows, columns, 3) uint8, RGB, of even sides.
+    """
+    heat = paint_heat(normalise_heatmap(heatmap[None]), picture.shape[:2])[0]
+    left, right = enlarge(heat, scale), enlarge(picture, scale)
     height, width = left.shape[:2]
     frame = np.full((height + 24, 2 * width + 2 * MARGIN, 3), PAPER, np.uint8)  # even sides: video planes are halved
     frame[:height, :width] = left

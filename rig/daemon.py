@@ -191,6 +191,17 @@ class Daemon:
             self._say(warning)
         return warnings
 
+    def foresee(self, header: ClipHeader) -> Sequence[str]:
+        """What would be warned of if this were recorded now, before a countdown.
+
+        Raises:
+            LrtError: what it would be refused for, as far as can be told.
+        """
+        _, warnings = self._admit(replace(header, synthetic=self.rig.synthetic), self.clips)
+        self._refuse_busy()
+        self._refuse_unfit()
+        return warnings
+
     def _start(self, request: Request) -> dict[str, Any]:
         wanted = _TAGS | {name: kind for name, kind in _MORE_TAGS.items() if name in request}
         for name, kind in wanted.items():

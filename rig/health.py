@@ -141,6 +141,20 @@ class Watch:
         ]
         return Health(tuple(findings))
 
+    def minutes_left(self, folder: Path) -> float:
+        """How long can be recorded before the disk has only its reserve left.
+
+        Args:
+            folder: of the clips; need not be there yet.
+        """
+        with self._lock:
+            size = sum(size for _, _, size in self._images)
+        watched_s = min(self._window_ns, self._rig.clock.now_ns() - self._since_ns) / SECOND_NS
+        there = folder.absolute()
+        while not there.exists():
+            there = there.parent
+        return _minutes_left(self._rig.settings, there, size / max(watched_s, 1.0))
+
 
 def _judge_sensor(rig: Rig, heat: list[tuple[Heatmap, int]], now_ns: int, watched_s: float) -> Iterator[Finding]:
     problem = rig.thermal.problem
@@ -269,6 +283,12 @@ def _judge_clock(settings: RigSettings) -> Iterator[Finding]:
         yield Finding("clock", GREEN, "the time of day is set by the network" if synchronised else "not known")
 
 
+def _minutes_left(settings: RigSettings, there: Path, bytes_a_second: float) -> float:
+    """How long can be recorded before only the reserve is left."""
+    free = shutil.disk_usage(there).free - settings.record.reserve_bytes
+    return max(0.0, free / max(bytes_a_second or settings.camera.rate * _BYTES_A_FRAME, 1.0) / 60)
+
+
 def _judge_disk(settings: RigSettings, folder: Path, bytes_a_second: float) -> Iterator[Finding]:
     there = folder.absolute()
     while not there.exists():
@@ -277,7 +297,7 @@ def _judge_disk(settings: RigSettings, folder: Path, bytes_a_second: float) -> I
         yield Finding("disk", RED, f"{folder} cannot be written", f"sudo chown $USER {there}")
         return
     free = shutil.disk_usage(there).free - settings.record.reserve_bytes
-    minutes = max(0.0, free / max(bytes_a_second or settings.camera.rate * _BYTES_A_FRAME, 1.0) / 60)
+    minutes = _minutes_left(settings, there, bytes_a_second)
     says = f"{minutes:.0f} minutes left" if minutes < 600 else f"{minutes / 60:.0f} hours left"
     if free <= 0:
         yield Finding("disk", RED, f"less than the reserve of {settings.record.reserve_mb} MB is left", "make room")

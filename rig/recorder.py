@@ -164,6 +164,11 @@ class Recorder:
         return self._header.clip_id
 
     @property
+    def header(self) -> ClipHeader:
+        """Its tags and settings, as it was begun with."""
+        return self._header
+
+    @property
     def clip_id(self) -> str:
         """Of the clip at hand."""
         return self._writer.folder.name

@@ -187,6 +187,21 @@ class Rig:
             self.twin.show(scene.clothing, scene.lighting, scene.occupants, scene.seed_name, scene.script)
 
 
+@dataclass(eq=False)
+class Thermal:
+    """The open sensor of a rig, alone: there is no camera, not even a closed one.
+
+    Attributes:
+        sensor: opened again when it is lost.
+        clock: by which it stamps.
+        settings: the rig's.
+    """
+
+    sensor: Reopening[Heatmap]
+    clock: Clock
+    settings: RigSettings
+
+
 def load_rig(choice: str | None, search: Sequence[Path] = ()) -> RigSettings:
     """The settings of the rig that was asked for.
 
@@ -243,21 +258,57 @@ def open_rig(
         yield Rig(thermal, camera, clock, settings, made)
 
 
+@contextmanager
+def open_thermal(settings: RigSettings, twin: TwinScene | None = None, live: bool = True) -> Iterator[Thermal]:
+    """The rig's sensor alone, open; closed at the end of the `with` block. No camera is opened, or even made.
+
+    Args:
+        settings, twin, live: as of `open_rig`.
+
+    Raises:
+        RigError: the sensor is missing or silent.
+    """
+    sensor = settings.sensor
+    clock: Clock = SystemClock() if live or not settings.synthetic else VirtualClock()
+    with ExitStack() as open_devices:
+        if settings.synthetic:
+            from .thermal.amg8833 import AMG8833
+            from .twin.rig import open_twin_sensor
+
+            if twin is None:
+                raise SettingsError("the twin needs to be told what to show: clothing, lighting and occupants")
+            bus = open_twin_sensor(**_twin_arguments(settings, twin), clock=clock)
+            open_devices.callback(bus.deinit)
+
+            def opener() -> Any:
+                return AMG8833(clock, bus, address=sensor.address, rate=sensor.rate, average=sensor.average)
+        else:
+
+            def opener() -> Any:
+                return _open_sensor(sensor, clock)
+
+        thermal = open_devices.enter_context(Reopening("sensor", opener, clock, silent_ns=None))
+        yield Thermal(thermal, clock, settings)
+
+
 def _make_twin(settings: RigSettings, scene: TwinScene, clock: Clock) -> "Twin":
     from .twin.rig import open_twin
 
-    return open_twin(
-        clothing=scene.clothing,
-        lighting=scene.lighting,
-        occupants=scene.occupants,
-        name=scene.seed_name,
-        script=scene.script,
-        size=settings.camera.size,
-        rate=settings.camera.rate,
-        address=settings.sensor.address,
-        faults=settings.faults,
-        clock=clock,
-    )
+    return open_twin(**_twin_arguments(settings, scene), rate=settings.camera.rate, clock=clock)
+
+
+def _twin_arguments(settings: RigSettings, scene: TwinScene) -> dict[str, Any]:
+    """What the twin is told, whichever of its devices are wanted."""
+    return {
+        "clothing": scene.clothing,
+        "lighting": scene.lighting,
+        "occupants": scene.occupants,
+        "name": scene.seed_name,
+        "script": scene.script,
+        "size": settings.camera.size,
+        "address": settings.sensor.address,
+        "faults": settings.faults,
+    }
 
 
 def _twin_openers(settings: RigSettings, twin: "Twin") -> tuple[Callable[[], Any], Callable[[], Any]]:

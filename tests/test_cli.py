@@ -71,6 +71,8 @@ def test_models_counts_every_network_to_the_digit(run: Run):
         "spade-sr-128": 16378499,
         "spade-64": 12644611,
         "spade-128": 15303299,
+        "spade-sr-64-bn": 12912005,
+        "regression-64": 10310915,
         "discriminator": 5566338,
         "inversion-encoder": 5384070,
     }

@@ -39,7 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def serving(*options: str) -> Iterator[subprocess.Popen]:
     """`lrt serve` until it is ready to record; ended by SIGTERM if it has not ended."""
     with subprocess.Popen(
-        [LRT, "serve", *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [LRT, "serve", "--port", "0", *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             deadline = time.monotonic() + 60

@@ -10,6 +10,8 @@ from ..timing.clock import SECOND_NS, Clock
 from .faults import Faults
 from .scene import Scene
 
+_BUFFERS = 4  # frames that wait for whoever polls too seldom; older ones are lost, as a driver loses them
+
 
 @dataclass(frozen=True)
 class CameraSettings:
@@ -71,7 +73,7 @@ class TwinCamera:
         return round(self._period_ns / 4)
 
     def poll(self) -> list[Image]:
-        """The frames that have arrived since this was last asked, in the order of their arrival."""
+        """The frames that have arrived since this was last asked, the newest four, in the order of their arrival."""
         if self._closed:
             return []
         now_ns = self._clock.now_ns()
@@ -90,7 +92,7 @@ class TwinCamera:
             self._next += 1
         arrived += [frame for frame in self._late if frame[0] <= now_ns]
         self._late = [frame for frame in self._late if frame[0] > now_ns]
-        return [self._take(stamp_ns, number) for _, stamp_ns, number in sorted(arrived)]
+        return [self._take(stamp_ns, number) for _, stamp_ns, number in sorted(arrived)[-_BUFFERS:]]
 
     def take_events(self) -> list[Event]:
         """None: what is lost shows in the sequence."""

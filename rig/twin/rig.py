@@ -120,13 +120,57 @@ def open_twin(
     Raises:
         RigError: a tag that no scene has.
     """
-    seed = _seed(name)
+    clock = clock or VirtualClock()
+    scene, drift_ppm = _make_scene(clothing, lighting, occupants, name, size, rig_seed, script, clock)
+    faults = faults or Faults()
+    seed = _seed(name) ^ rig_seed
+    sensor = SensorSettings(seed=seed, address=address, drift_ppm=drift_ppm[0])
+    camera = CameraSettings(seed=seed, rate=rate, drift_ppm=drift_ppm[1])
+    return Twin(
+        clock,
+        TwinBus(scene, clock, sensor, faults),
+        TwinCamera(scene, clock, camera, faults),
+        scene,
+        clock.now_ns(),
+    )
+
+
+def open_twin_sensor(
+    clothing: str,
+    lighting: str,
+    occupants: int,
+    name: str,
+    size: tuple[int, int] = (640, 360),
+    rig_seed: int = 0,
+    faults: Faults | None = None,
+    address: int = 0x69,
+    script: str = "live",
+    clock: Clock | None = None,
+) -> TwinBus:
+    """The bus of a twin that has no camera: the same heat as the whole twin's, arguments as of `open_twin`."""
+    clock = clock or VirtualClock()
+    scene, drift_ppm = _make_scene(clothing, lighting, occupants, name, size, rig_seed, script, clock)
+    sensor = SensorSettings(seed=_seed(name) ^ rig_seed, address=address, drift_ppm=drift_ppm[0])
+    return TwinBus(scene, clock, sensor, faults or Faults())
+
+
+def _make_scene(
+    clothing: str,
+    lighting: str,
+    occupants: int,
+    name: str,
+    size: tuple[int, int],
+    rig_seed: int,
+    script: str,
+    clock: Clock,
+) -> tuple[Scene, tuple[float, float]]:
+    """The scene, and how far sensor and camera run from true time, ppm: drawn in turn from the rig's seed."""
     rng = np.random.default_rng([rig_seed, 61])
     scale = size[0] / 640  # the geometry is drawn for pictures 640 px wide
     scene = Scene(
         SceneSettings(
             room_seed=FIRST_ROOM + rig_seed,
-            occupant_seed=seed,
+            occupant_seed=_seed(name),
             person_seed=FIRST_PERSON + rig_seed,  # one person in all clips of a rig, as in the published recordings
             clothing=clothing,
             lighting=lighting,
@@ -143,17 +187,7 @@ def open_twin(
     )
     if isinstance(clock, SystemClock):
         _draw_ahead(scene)
-    clock = clock or VirtualClock()
-    faults = faults or Faults()
-    sensor = SensorSettings(seed=seed ^ rig_seed, address=address, drift_ppm=float(rng.normal(0, 80)))
-    camera = CameraSettings(seed=seed ^ rig_seed, rate=rate, drift_ppm=float(rng.normal(0, 30)))
-    return Twin(
-        clock,
-        TwinBus(scene, clock, sensor, faults),
-        TwinCamera(scene, clock, camera, faults),
-        scene,
-        clock.now_ns(),
-    )
+    return scene, (float(rng.normal(0, 80)), float(rng.normal(0, 30)))
 
 
 def _draw_ahead(scene: Scene) -> Scene:

@@ -12,6 +12,8 @@ from lrt.model.inference import inference_form
 
 TINY = ModelConfig("tiny", semantic_width=3, width=4, z=6)
 SPADE = replace(TINY, self_resampling=False)
+NORMALISED = replace(TINY, semantic_norm=True)
+REGRESSION = replace(TINY, regression=True)
 
 
 def lived_in(config: ModelConfig, dtype: torch.dtype = torch.float64) -> Generator:
@@ -34,7 +36,9 @@ def given(config: ModelConfig, count: int, dtype: torch.dtype = torch.float64) -
     return torch.randn(count, config.z, dtype=dtype), heatmaps
 
 
-@pytest.mark.parametrize("config", [TINY, SPADE], ids=["spade-sr", "spade"])
+@pytest.mark.parametrize(
+    "config", [TINY, SPADE, NORMALISED, REGRESSION], ids=["spade-sr", "spade", "normalised", "regression"]
+)
 @pytest.mark.parametrize("heatmap_shape", [(5, 8), (12, 16)])
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_inference_form_is_the_generator(config: ModelConfig, heatmap_shape: tuple[int, int], count: int):

@@ -15,6 +15,7 @@ TOOLS = (  # called by others
     "resume",
     "rig_sources",
     "rigs",
+    "ship_run",
     "train_small_masks",
     "twin_dataset",
 )

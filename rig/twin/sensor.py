@@ -138,6 +138,7 @@ class TwinBus:
         self._keys: list[int] = []  # the last bytes written to KEY
         self._averages = False
         self._frames: OrderedDict[int, bytes] = OrderedDict()  # the last few made: torn reads need two
+        self._held, self._held_until_ns = -1, self._open_ns  # the newest frame until then, where drawing it took long
 
     # -- busio.I2C -------------------------------------------------------------------------------------------------
 
@@ -233,6 +234,8 @@ class TwinBus:
         start_ns = self._clock.now_ns()
         pointer = self._pointer
         first, last = self._frame_at(start_ns), self._frame_at(round(start_ns + self._byte_ns * len(data)))
+        if start_ns < self._held_until_ns:
+            first = last = self._held
         if first == last:
             held = self._memory(first)
             data[:] = bytes(held[(pointer + i) & 0xFF] for i in range(len(data)))
@@ -288,9 +291,17 @@ class TwinBus:
         return round(self._open_ns + self._phase_ns + number * self._period_ns)
 
     def _memory(self, frame: int) -> bytes:
-        """All 256 registers while a frame is the newest."""
+        """All 256 registers while a frame is the newest.
+
+        A chip makes its frames beside whoever reads them; a twin on a busy computer draws them while it is read, and
+        where that takes longer than a period, no two reads would ever find the same frame. So it stays for a while.
+        """
         if frame not in self._frames:
+            begun_ns = self._clock.now_ns()
             self._frames[frame] = self._make_frame(frame)
+            drawn_ns = self._clock.now_ns()
+            if drawn_ns - begun_ns > self._period_ns / 4:
+                self._held, self._held_until_ns = frame, round(drawn_ns + self._period_ns / 2)
             if len(self._frames) > 4:
                 self._frames.popitem(last=False)
         return bytes(self._registers[:THERMISTOR]) + self._frames[frame]

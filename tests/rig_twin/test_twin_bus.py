@@ -2,6 +2,7 @@ import adafruit_amg88xx
 import numpy as np
 import pytest
 
+from lrt.rig.thermal.amg8833 import AMG8833
 from lrt.rig.timing.clock import VirtualClock
 from lrt.rig.twin.scene import Scene, SceneSettings
 from lrt.rig.twin.sensor import Optics, SensorSettings, TwinBus, encode_thermistor, footprint_weights
@@ -229,3 +230,26 @@ def test_a_pixel_sees_about_one_pitch():
     assert half == pytest.approx(0.97, abs=0.13)
     centre = (weights[3] * (np.arange(weights.shape[1]) + 0.5)).sum() / 8 - 2
     assert centre == pytest.approx(3.5, abs=0.01)
+
+
+def test_a_busy_computer_that_draws_slower_than_the_sensor_makes_frames_still_gets_some(open_bus):
+    """Each frame takes 0.15 s to draw: half of them at least are missed, and say so by their numbers."""
+    bus, clock, scene = open_bus(celsius=21.0, per_second=1.0)
+    sensor = AMG8833(clock, bus)
+    even = scene.heat
+
+    def slow(time_s):
+        clock.advance(75_000_000)  # twice a frame
+        return even(time_s)
+
+    scene.heat = slow
+    heatmaps, end_ns = [], clock.now_ns() + 10_000_000_000
+    while clock.now_ns() < end_ns:
+        heatmaps += sensor.poll()
+        clock.advance(sensor.poll_period_ns)
+    numbers = [heatmap.sequence for heatmap in heatmaps]
+    assert len(numbers) > 20
+    assert numbers == sorted(set(numbers))
+    assert 80 < numbers[-1] - numbers[0] < 101
+    for heatmap in heatmaps:  # it grows warmer by 1 degC a second: each shows its own time
+        assert heatmap.celsius.mean() == pytest.approx(21.0 + heatmap.timestamp_ns / 1e9, abs=0.4)

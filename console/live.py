@@ -16,7 +16,7 @@ from .results import Result, StageError, Update, plain, silent
 
 if TYPE_CHECKING:
     from ..model.live import Heat, Shown
-    from ..rig.settings import Thermal
+    from ..rig.settings import RigSettings
 
 SCALE = 6  # a picture of 64 x 40 is shown as 384 x 240
 SETTLING = "the sensor was switched on just now; its readings settle within 15 s"
@@ -75,7 +75,7 @@ def live(
         if heatmaps is not None:
             heat = _replay(heatmaps, stop)
         else:
-            heat = _sense(opened, SHIPPED if shipped and rig is None else rig, stop, say)
+            heat = _sense(SHIPPED if shipped and rig is None else rig, stop, say)
         screen: Screen = opened.enter_context(_open_folder(out) if out is not None else _open_window(stop))
         for shown in draw_newest(heat, drawer, stop, seconds):
             screen.show(shown)
@@ -91,39 +91,42 @@ def live(
 # --------------------------------------------------------------------------------------------------- where heat is from
 
 
-def _sense(opened: ExitStack, rig: str | None, stop: threading.Event, say: Callable[[str], None]) -> "Iterator[Heat]":
-    """The heat of a rig's sensor, which alone is opened.
+def _sense(rig: str | None, stop: threading.Event, say: Callable[[str], None]) -> "Iterator[Heat]":
+    """The heat of a rig's sensor, which alone is opened, when the first heatmap is asked for.
 
     Raises:
         StageError: the rig daemon holds it.
     """
     from ..rig.door import daemon_runs
-    from ..rig.settings import TwinScene, open_thermal
     from .stages import find_rig
 
     if rig is None and daemon_runs():
         raise StageError("the rig daemon holds the sensor; draw on its page, stop it, or name a rig with --rig")
-    settings = find_rig(rig)
-    thermal = opened.enter_context(open_thermal(settings, TwinScene("red", "bright", seed_name="live")))
-    return _poll(thermal, stop, say)
+    return _poll(find_rig(rig), stop, say)
 
 
-def _poll(thermal: "Thermal", stop: threading.Event, say: Callable[[str], None]) -> "Iterator[Heat]":
-    """Every heatmap of the sensor, upright; a loss and a return are said, and waited out."""
+def _poll(settings: "RigSettings", stop: threading.Event, say: Callable[[str], None]) -> "Iterator[Heat]":
+    """Every heatmap of the sensor, upright; a loss and a return are said, and waited out.
+
+    Raises:
+        RigError: the sensor is missing or silent.
+    """
     from ..model.live import Heat
     from ..rig.clip import orient
+    from ..rig.settings import TwinScene, open_thermal
 
-    mounted = thermal.settings.sensor
-    if thermal.sensor.warm_ns > thermal.clock.now_ns():
-        say(SETTLING)
-    while not stop.is_set():
-        due_ns = thermal.clock.now_ns() + thermal.sensor.poll_period_ns
-        for heatmap in thermal.sensor.poll():
-            yield Heat(heatmap.timestamp_ns, orient(heatmap.celsius, mounted.rotation, mounted.mirror))
-        for event in thermal.sensor.take_events():
-            if event.kind in ("device-lost", "device-back"):
-                say(event.detail)
-        stop.wait(max(due_ns - thermal.clock.now_ns(), 0) / 1e9)
+    mounted = settings.sensor
+    with open_thermal(settings, TwinScene("red", "bright", seed_name="live")) as thermal:
+        if thermal.sensor.warm_ns > thermal.clock.now_ns():
+            say(SETTLING)
+        while not stop.is_set():
+            due_ns = thermal.clock.now_ns() + thermal.sensor.poll_period_ns
+            for heatmap in thermal.sensor.poll():
+                yield Heat(heatmap.timestamp_ns, orient(heatmap.celsius, mounted.rotation, mounted.mirror))
+            for event in thermal.sensor.take_events():
+                if event.kind in ("device-lost", "device-back"):
+                    say(event.detail)
+            stop.wait(max(due_ns - thermal.clock.now_ns(), 0) / 1e9)
 
 
 def _replay(folder: Path, stop: threading.Event) -> "Iterator[Heat]":

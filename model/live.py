@@ -8,7 +8,7 @@ for shown in draw_newest(heat_of_the_sensor, live):
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -176,6 +176,8 @@ def draw_newest(
                 if stop.is_set():
                     break
                 newest.put(one)
+            if isinstance(heat, Generator):
+                heat.close()  # here, where it was read: what it opened is closed
         except BaseException as error:
             newest.end(error)
         else:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from .refusals import RefusedError
 
+_LONGEST_S = 20.0  # that a request's body may take: a picture over a weak network
 _LONGEST_TEXT, _MOST_WORDS, _LONGEST_NAME = 200, 32, 40
 _KINDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
 
@@ -23,7 +24,11 @@ async def read_json(request: Request) -> dict[str, Any]:
         RefusedError: it is none.
     """
     try:
-        found = json.loads(await request.body())
+        async with asyncio.timeout(_LONGEST_S):
+            content = await request.body()
+        found = json.loads(content)
+    except TimeoutError:
+        raise RefusedError("rate", "the request took too long to arrive; try again nearer to the rig", 408) from None
     except (ValueError, RecursionError):
         raise RefusedError("bad", "the request is not JSON") from None
     if not isinstance(found, dict):

@@ -6,6 +6,7 @@ doubtful one (WARN) does not drive out a good one (PASS): it is kept as calibrat
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from .child import Child
 from .library import WHOLE, Library, Shown
 from .refusals import RefusedError
 
+_SCRATCH = ".calibrating-"
 IN_USE, DOUBTFUL = "calibration.json", "calibration-warn.json"
 _ENDINGS = (".json", ".png", ".html")
 FRAMES, FEWEST, MOST_FRAMES = 200, 20, 1000
@@ -194,8 +196,10 @@ class Calibrations:
 
     async def _run(self, folders: Sequence[Path], masks: str, frames: int, on_change: Any) -> None:
         child = Child("lrt.console.web.calibrating")
+        for left in self._folder.glob(f"{_SCRATCH}*"):  # of a daemon that was killed
+            shutil.rmtree(left, ignore_errors=True)
         try:
-            with TemporaryDirectory(prefix=".calibrating-", dir=self._folder) as scratch:
+            with TemporaryDirectory(prefix=_SCRATCH, dir=self._folder) as scratch:
                 out = Path(scratch) / IN_USE
                 asked = {"clips": [str(folder) for folder in folders], "out": str(out)}
                 try:

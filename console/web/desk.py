@@ -64,6 +64,7 @@ class _Countdown:
     wish: Wish
     phone: str
     ends_s: float
+    over: bool = False  # the recording is being begun
     task: asyncio.Task[None] | None = None
 
 
@@ -131,6 +132,7 @@ class Desk:
 
     async def _begin_after(self, count: _Countdown) -> None:
         await asyncio.sleep(max(0.0, count.ends_s - time.monotonic()))
+        count.over = True
         try:
             await self._begin(count.phone, count.wish)
         except LrtError as error:  # the sensor was pulled out meanwhile, or the disk is full
@@ -151,11 +153,11 @@ class Desk:
         count = self._countdown
         if count is not None:
             self._refuse_others(phone, count.phone)
-            self._countdown = None
-            if count.task is not None:
-                count.task.cancel()
-            if self.daemon.station.recorder is None:
+            if not count.over:
+                self.cancel()
                 return {"cancelled": True}
+            if count.task is not None:  # too late to cancel: what begins is stopped at once
+                await asyncio.wait({count.task})
         recorder = self.daemon.station.recorder
         if recorder is None:
             raise RefusedError("gone", "nothing is being recorded; it has ended already")

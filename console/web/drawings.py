@@ -41,6 +41,7 @@ class Drawings:
         self._rig, self._streams = rig, streams
         self._library, self._calibrations = library, calibrations
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._starting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._child: Child | None = None
         self._now: dict[str, Any] | None = None  # what is drawn, as the page's state has it
@@ -123,28 +124,29 @@ class Drawings:
         kind, place = (await asyncio.to_thread(self._sources)).get(source, ("", ""))
         if not kind:
             raise RefusedError("missing", f"there is no picture or clip called {source[:40]}")
-        await self.stop()
-        self._error = None
-        child = Child("lrt.console.web.worker")
-        try:
-            await child.start()
-            asked = {"model": known["path"], "calibration": self._calibration(), "source": place}
-            await child.send(asked, self._pictures[source] if kind == "picture" else b"")
-            ready, _ = await child.receive()
-        except BaseException:
-            await child.close()
-            raise
-        self._child = child
-        self._now = {
-            "model": model,
-            "source": source,
-            "camera_shown": False,
-            "runtime": ready["runtime"],
-            "latency_ms": None,
-            "fps": None,
-            "dropped": 0,
-        }
-        self._task = asyncio.create_task(self._draw(child, on_change))
+        async with self._starting:
+            await self.stop()
+            self._error = None
+            child = Child("lrt.console.web.worker")
+            try:
+                await child.start()
+                asked = {"model": known["path"], "calibration": self._calibration(), "source": place}
+                await child.send(asked, self._pictures[source] if kind == "picture" else b"")
+                ready, _ = await child.receive()
+            except BaseException:
+                await child.close()
+                raise
+            self._child = child
+            self._now = {
+                "model": model,
+                "source": source,
+                "camera_shown": False,
+                "runtime": ready["runtime"],
+                "latency_ms": None,
+                "fps": None,
+                "dropped": 0,
+            }
+            self._task = asyncio.create_task(self._draw(child, on_change))
 
     async def stop(self) -> None:
         """Draw no more."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
+from ... import LrtError
 from ...dataset.tags import DEFAULT, Vocabulary, find_vocabulary
 from ...rig.daemon import Daemon
+from ...rig.health import RED
 from ...rig.records import Event, Heatmap, Jpeg
 from ...rig.timing.clock import SECOND_NS
 from .calibrations import Calibrations
@@ -19,6 +22,7 @@ from .streams import NEWS, Streams
 
 State = dict[str, Any]
 _JUDGE_EVERY = 2  # states; health looks back ten seconds, and takes some ms
+_FRESH_S = 0.2  # a state so young is not made again, however many ask
 
 
 class Hub:
@@ -42,6 +46,8 @@ class Hub:
         self.drawings = Drawings(daemon.rig, self.streams, self.library, self.calibrations)
         self.stopping = asyncio.Event()
         self._changed = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._looked_s = 0.0
         self._state: State = {}
         self._health: State = {}
         self._told = 0
@@ -68,7 +74,7 @@ class Hub:
     async def keep_telling(self) -> None:
         """Once a second, and at every change, until cancelled: look, and hand the state to every socket."""
         while True:
-            self._state = await asyncio.to_thread(self._look)
+            await self._refresh()
             self.seat.look(self.desk.recording)
             self.streams.lay(NEWS, self._state)
             self._changed.clear()
@@ -94,8 +100,19 @@ class Hub:
 
     async def fresh(self, phone: str) -> State:
         """The state of this moment, as a phone sees it."""
-        self._state = await asyncio.to_thread(self._look)
+        if time.monotonic() - self._looked_s > _FRESH_S:
+            await self._refresh()
         return self.personal(self._state, phone)
+
+    async def _refresh(self) -> None:
+        async with self._looking:  # from one thread at a time
+            try:
+                self._state = await asyncio.to_thread(self._look)
+            except (LrtError, OSError) as error:  # a file beside the clips that cannot be read, a disk that is gone
+                finding = {"what": "page", "level": RED, "says": str(error), "do": str(error)}
+                health = {"level": RED, "advice": str(error), "findings": [finding]}
+                self._state = {**self._state, "health": health}
+            self._looked_s = time.monotonic()
 
     def personal(self, state: State, phone: str) -> State:
         """The state as a phone sees it: whose the seat and the recording are."""

@@ -5,6 +5,7 @@ The rules look at one clip at a time, in a thread, and never while one is record
 """
 
 import base64
+import logging
 import threading
 import zipfile
 from collections import OrderedDict
@@ -227,9 +228,15 @@ class Library:
                 folder = each.summary.folder
                 try:
                     stamp = _stamp(folder)
+                except OSError:
+                    continue
+                try:
                     quality = judge(folder)
                 except OSError:  # taken away meanwhile
                     continue
+                except Exception:  # a bug, in one clip's odd content: the others are looked at all the same
+                    logging.getLogger(__name__).exception("clip %s could not be looked at", folder.name)
+                    quality = {"level": RED, "says": "The rules could not look at it.", "findings": []}
                 self._quality[stamp] = quality
                 self._on_quality(each.summary.clip_id, quality)
                 return True

@@ -62,6 +62,9 @@ def clip_routes(hub: Hub) -> list[BaseRoute]:
 
     async def download(request: Request) -> Response:
         clip_id = _id(request)
+        if request.method == "HEAD":
+            library.find(clip_id)
+            return Response(media_type="application/zip")
         packed = await asyncio.to_thread(library.download, clip_id)
 
         async def pieces() -> AsyncIterator[bytes]:

@@ -29,10 +29,12 @@ def live_routes(hub: Hub) -> list[BaseRoute]:
     async def stream(websocket: WebSocket) -> None:
         await _stream(hub, websocket)
 
-    async def film(_: Request) -> Response:
+    async def film(request: Request) -> Response:
+        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        if request.method == "HEAD":
+            return Response(media_type=kind)
         watching = hub.streams.watch("cameras", frozenset({CAMERA}))
         slot = watching.__enter__()  # before the answer begins, so that it can be a refusal
-        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
         return Held(hub.streams.film(slot), lambda: _leave(watching), hub.stopping, kind)
 
     async def snapshot(_: Request) -> Response:

@@ -18,7 +18,8 @@ from .guard import Rules, is_number, own_names
 
 PORT = 8642
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
-_MOST_CONNECTIONS = 64
+_MOST_CONNECTIONS = 128
+_SILENT_S = 15.0  # a connection on which nothing was asked for is closed after it
 _BUFFER = 128 * 1024  # bytes that the system holds for a client who does not read: some pictures, not seconds of them
 _START_S, _STOP_S = 20.0, 5.0
 
@@ -59,6 +60,7 @@ def open_page(
         PageError: the address is not this computer's, or the port is taken.
     """
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from .app import make_app
     from .hub import Hub
@@ -80,6 +82,17 @@ def open_page(
             hubs[0].stopping.set()  # else it would wait for the streams' ends
             await super().shutdown(sockets)
 
+    class Protocol(H11Protocol):
+        """Lets go of who connects and asks for nothing: such connections could take every place."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(_SILENT_S, self.let_go)
+
+        def let_go(self) -> None:
+            if self.scope is None and not self.transport.is_closing():
+                self.transport.close()
+
     async def serve() -> None:
         hubs.append(Hub(daemon))
         daemon.station.listeners.append(hubs[0].see)
@@ -97,7 +110,7 @@ def open_page(
     server = Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=Protocol,
             loop="asyncio",
             ws="websockets-sansio",
             ws_max_size=16 * 1024,

@@ -1,5 +1,6 @@
 """What stands in hardware/ is true of itself and of the code: unit, udev rules, drawing, bracket, instructions."""
 
+import ipaddress
 import re
 import shlex
 import shutil
@@ -45,6 +46,11 @@ SERVICE = {key: values[-1] for key, values in UNIT["Service"].items()}
 EXEC = shlex.split(SERVICE["ExecStart"])
 
 
+SERVE_OPTIONS = {
+    name for parameter in cli.lrt.commands["serve"].params for name in (*parameter.opts, *parameter.secondary_opts)
+}
+
+
 def option(name: str) -> str:
     return EXEC[EXEC.index(name) + 1]
 
@@ -71,9 +77,21 @@ def test_systemd_accepts_the_unit(tmp_path: Path):
 
 def test_the_unit_starts_lrt_with_options_it_has():
     assert EXEC[:2] == ["/opt/lrt/bin/lrt", "serve"]
-    known = {name for parameter in cli.lrt.commands["serve"].params for name in parameter.opts}
+    assert {word for word in EXEC if word.startswith("-")} <= SERVE_OPTIONS
 
-    assert {word for word in EXEC if word.startswith("-")} <= known
+
+def test_the_page_is_left_out_until_it_is_asked_for_and_reaches_local_networks_alone():
+    page = read_unit(HARDWARE / "lrt-page.conf")["Service"]
+    emptied, started = page["ExecStart"]
+    assert emptied == ""  # else systemd would start both
+    assert "--no-http" in EXEC
+    assert "AF_INET" not in SERVICE["RestrictAddressFamilies"]
+    assert shlex.split(started) == [*(word for word in EXEC if word != "--no-http"), "--listen"]
+    assert {word for word in shlex.split(started) if word.startswith("-")} <= SERVE_OPTIONS
+    assert page["RestrictAddressFamilies"] == ["AF_INET AF_INET6"]
+    assert page["IPAddressDeny"] == ["any"]
+    for allowed in page["IPAddressAllow"][0].split():
+        assert allowed in ("localhost", "link-local") or not ipaddress.ip_network(allowed).is_global
 
 
 def test_the_unit_may_write_where_its_clips_and_its_socket_go():

@@ -12,6 +12,7 @@ import { want } from "./stream.js";
 import { tabNow } from "./tabs.js";
 import { sentence } from "./words.js";
 
+const BEGIN_MS = 180000; // a Pi needs its time to load what draws
 const STALE_MS = 1500; // a drawn picture older than so must not pass for now
 
 let heat = null;
@@ -197,7 +198,13 @@ async function begin() {
   const source = chosenOf(byId("sources"));
   if (!model) throw new Error("Nothing here can draw: see why above");
   if (!source) throw new Error("Choose a clip or a picture first: its clothes and light are drawn");
-  await post("/api/draw", { model, source }, 60000);
+  const button = byId("draw-go");
+  write(button, "Getting ready …");
+  try {
+    await post("/api/draw", { model, source }, BEGIN_MS);
+  } finally {
+    write(button, "Draw");
+  }
 }
 
 async function press(act) {

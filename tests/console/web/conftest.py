@@ -32,6 +32,7 @@ LOOK = """selector => {
   small.getContext("2d").drawImage(seen, 0, 0, 32, 24);
   return Array.from(small.getContext("2d").getImageData(0, 0, 32, 24).data).join();
 }"""
+LRT = (sys.executable, "-c", "from lrt.cli import main; main()")
 QUIET = (
     "--no-sandbox",  # Chromium refuses to run as root with it
     "--disable-gpu",
@@ -50,7 +51,7 @@ class Rig:
         self.clips.mkdir(parents=True, exist_ok=True)
         self.said: list[str] = []
         self._address = threading.Event()
-        self.url = ""
+        self.url, self.port = "", 0
         self._start(0)
 
     def _start(self, port: int) -> None:
@@ -65,10 +66,14 @@ class Rig:
             *self.arguments,
         ]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from lrt.cli import main; main()", *command],
+            [*LRT, *command],
             cwd=self.folder,
             env=os.environ
-            | {"LRT_SOCKET": str(self.folder / "door"), "XDG_STATE_HOME": str(self.folder), "OMP_NUM_THREADS": "1"},
+            | {
+                "LRT_SOCKET": str(self.folder / "door"),
+                "XDG_STATE_HOME": str(self.folder / "state"),
+                "OMP_NUM_THREADS": "1",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,15 +89,10 @@ class Rig:
         assert process.stderr is not None
         for line in process.stderr:
             self.said.append(line.rstrip())
-            if found := re.search(r"page (http://[^ ]+)", line):
-                self.url = found[1]
+            if found := re.search(r"page http://[^ ,]+:([0-9]+)/", line):
+                self.port = int(found[1])
+                self.url = f"http://127.0.0.1:{self.port}/"
                 self._address.set()
-
-    @property
-    def port(self) -> int:
-        found = re.search(r":(\d+)/", self.url)
-        assert found, self.url
-        return int(found[1])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it as a power cut (SIGKILL) or as systemd does."""
@@ -172,11 +172,12 @@ class Phone:
         self.page.wait_for_selector("body:not(.away) #light.green, body:not(.away) #light.amber, #light.red")
         return self.page
 
-    def until(self, expression: str, argument: Any = None) -> None:
+    def until(self, expression: str, argument: Any = None, patience_ms: float = PATIENCE_MS) -> None:
         """Wait until an expression of the page holds. (Playwright's own waiting would need what our CSP forbids.)"""
-        ends_s = time.monotonic() + PATIENCE_MS / 1000
+        ends_s = time.monotonic() + patience_ms / 1000
         while not self.page.evaluate(expression, argument):
-            assert time.monotonic() < ends_s, f"never came true: {expression}"
+            said = " ".join(self.page.locator(".refused, #live-advice").all_text_contents())
+            assert time.monotonic() < ends_s, f"never came true: {expression}; the page says: {said}"
             self.page.wait_for_timeout(100)
 
     def moves(self, selector: str) -> None:
@@ -233,6 +234,35 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ri
     yield start
     for rig in made:
         rig.stop()
+
+
+@pytest.fixture(scope="module")
+def record_clip() -> Callable[..., None]:
+    """`record_clip(folder, "walk", "red", seconds=6)` records a clip of the light twin, faster than its time goes."""
+
+    def record(folder: Path, clip_id: str, clothing: str, seconds: float, occupants: int = 1) -> None:
+        (folder / "rig.toml").write_text(LIGHT_TWIN)
+        tags = ["--clothing", clothing, "--lighting", "bright", "--consent", "P07", "--occupants", str(occupants)]
+        subprocess.run(
+            [
+                *LRT,
+                "capture",
+                "--rig",
+                "rig.toml",
+                "--out",
+                "clips",
+                "--clip-id",
+                clip_id,
+                *tags,
+                "--seconds",
+                str(seconds),
+            ],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        )
+
+    return record
 
 
 @pytest.fixture(scope="module")

@@ -149,7 +149,7 @@ def test_of_two_phones_one_records_and_the_other_watches(rig: Any, phone: Callab
     one.click("#stop")
     two.wait_for_selector("#strip", state="hidden")
     two.click(".tabs a[href='#record']")
-    two.wait_for_selector("#seat-note:has-text(\"Anna's phone\")")
+    two.wait_for_selector('#seat-note:has-text("Anna\'s phone")')
     two.click("#seat-take")
     two.wait_for_selector("#seat-note", state="hidden")
     one.wait_for_selector("#seat-note")

@@ -223,3 +223,19 @@ def test_ways_out_of_the_static_files_lead_nowhere(loopback):
             answer = b"".join(iter(lambda line=line: line.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 404"), path
         assert b"import" not in answer
+
+
+def test_who_connects_and_says_nothing_or_dribbles_is_let_go(page_server, monkeypatch):
+    monkeypatch.setattr("lrt.console.web.server._SILENT_S", 0.5)
+    monkeypatch.setattr("lrt.console.web.asking._LONGEST_S", 0.5)
+    served = page_server()
+    address = (urlsplit(served.url).hostname, served.port)
+    with socket.create_connection(address, timeout=20) as silent, socket.create_connection(address, timeout=20) as half:
+        half.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+        assert silent.recv(100) == b""
+        assert half.recv(100) == b""
+    with socket.create_connection(address, timeout=20) as slow:
+        head = f"POST /api/stop HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nOrigin: {served.url}\r\n"
+        slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode())
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408")
+    assert served.client().get("/api/state").status_code == 200

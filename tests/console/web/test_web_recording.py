@@ -259,3 +259,33 @@ def test_what_came_of_a_recording_is_green_only_where_hardly_anything_is_missing
     assert told["level"] == level
     assert told["ok"] == (level != "red")
     assert word in told["says"]
+
+
+def test_stopping_at_the_very_end_of_a_countdown_leaves_nothing_recording(served, anna, monkeypatch):
+    begin = served.daemon.start
+
+    def slowly(*arguments):
+        time.sleep(1.0)  # the twin draws its room; a slow disk
+        return begin(*arguments)
+
+    monkeypatch.setattr(served.daemon, "start", slowly)
+    assert record(anna, "edge-01", countdown_s=0.2).status_code == 200
+    time.sleep(0.6)
+    done = anna.post("/api/stop", json={}).json()
+    assert [Path(clip).name for clip in done["clips"]] == ["edge-01"]
+    time.sleep(1.0)
+    assert state(anna)["recording"] is None
+
+
+def test_a_file_beside_the_clips_that_cannot_be_read_is_told_and_the_page_lives(page_server):
+    served = page_server(synthetic=False)
+    client = served.client()
+    assert state(client)["vocabulary"]["clothing"][0] == "white"
+    served.clips.mkdir(exist_ok=True)
+    (served.clips / "vocabulary.toml").write_text("version = [")
+    health = wait_for(lambda: (found := state(client)["health"])["level"] == "red" and found)
+    assert "vocabulary.toml" in health["advice"]
+    (served.clips / "vocabulary.toml").write_text(
+        'version = 2\nclothing = ["white", "red", "green", "blue", "black", "grey"]\n'
+    )
+    wait_for(lambda: "grey" in state(client)["vocabulary"]["clothing"])

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint bench bench-gpu clean
+.PHONY: install browser demo test test-vm lint bench bench-gpu clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -12,12 +12,21 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'picamera2>=0.3.30'
 	touch $@
 
+# What the page is tried in, from Debian's packages; where there is none of these, its tests are skipped.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+
 demo: install
 	$(BIN)/lrt demo --out demo
 
 # Files side by side, one a core: many of the rig's tests wait for real seconds to pass.
 test: install
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# A Debian machine under QEMU with a real I2C bus, cameras, systemd and power cuts: minutes, and as root. Page: tests/vm/report.html
+test-vm: install
+	$(BIN)/python tests/vm $(ARGS)
 
 lint: install
 	$(BIN)/ruff format --check .

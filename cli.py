@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -1086,7 +1086,9 @@ def synthesise(run: str, heatmaps: Path, source: str, out: Path) -> Result:
 )
 @click.option("--heatmaps", type=FOLDER, metavar="CLIP", help="Heat of a clip, at its own pace, in place of a sensor.")
 @click.option("--calibration", type=FILE, help="Of this rig, where it is not the one the run's data came from.")
-@click.option("--out", type=FOLDER, help="Folder for the pictures; must not exist.  [default: a window]")
+@click.option(
+    "--out", type=FOLDER, help="Folder for the pictures; must not exist.  [default: a window or the terminal]"
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; without it, until Ctrl-C.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
 def live(run: str, **options: Any) -> Result:
@@ -1098,7 +1100,8 @@ def live(run: str, **options: Any) -> Result:
     from .console import live as stage
     from .console.progress import progress_bar
 
-    with stop_on_signal() as stop, progress_bar("drawing", "s") as update:
+    bar = progress_bar("drawing", "s") if options["out"] else nullcontext(stage.silent)  # no bar over the pictures
+    with stop_on_signal() as stop, bar as update:
         result = stage.live(run, stop=stop, on_progress=update, say=_warn, **options)
     if not result["pictures"]:
         return result, "no heatmap came"

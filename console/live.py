@@ -1,18 +1,21 @@
-"""Live synthesis: the sensor's heat drawn as it comes, with no camera opened, into a window or a folder."""
+"""Live synthesis: the sensor's heat drawn as it comes, with no camera opened, into a window, a terminal or a folder."""
 
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..model.drawer import SHIPPED, SHIPPED_FOLDER, find_shipped
 from .drawing import open_drawing
 from .results import Result, StageError, Update, plain, silent
+from .terminal import Terminal
+from .window import Window, WindowError
 
 if TYPE_CHECKING:
     from ..model.live import Heat, Shown
@@ -49,7 +52,7 @@ def live(
         rig: "twin" or a rig file; None: the twin for the run that comes with lrt, else as for `capture`.
         heatmaps: a clip, in place of a sensor.
         calibration: of the rig, where it is not the one that the run's data was recorded with.
-        out: a new folder for the pictures; None: a window.
+        out: a new folder for the pictures; None: a window, or the terminal where there is no screen.
         seconds: how long; None: until `stop`, the clip's end, or the window is closed.
 
     Returns:
@@ -76,7 +79,7 @@ def live(
             heat = _replay(heatmaps, stop)
         else:
             heat = _sense(SHIPPED if shipped and rig is None else rig, stop, say)
-        screen: Screen = opened.enter_context(_open_folder(out) if out is not None else _open_window(stop))
+        screen: Screen = opened.enter_context(_open_folder(out) if out is not None else _open_screen(stop))
         for shown in draw_newest(heat, drawer, stop, seconds):
             screen.show(shown)
             tally.add(shown)
@@ -210,19 +213,19 @@ def _open_folder(path: Path) -> Iterator[Folder]:
 
 
 @contextmanager
-def _open_window(stop: threading.Event) -> Iterator[Any]:
-    """A window; closing it sets `stop`.
+def _open_screen(stop: threading.Event) -> Iterator[Window | Terminal]:
+    """A window, whose closing sets `stop`; the terminal, where no window is to be had.
 
     Raises:
-        StageError: there is no screen, or this Python has no windows.
+        StageError: there is neither.
     """
-    from .window import Window, WindowError
-
     try:
-        window = Window("lrt live", SCALE, stop)
+        screen = Window("lrt live", SCALE, stop)
     except WindowError as error:
-        raise StageError(f"{error}; give --out FOLDER to have the pictures as files") from error
+        if not (sys.stderr.isatty() and sys.stderr.encoding.lower().startswith("utf")):
+            raise StageError(f"{error}, and no terminal; give --out FOLDER to have the pictures as files") from error
+        screen = Terminal(sys.stderr)
     try:
-        yield window
+        yield screen
     finally:
-        window.close()
+        screen.close()

@@ -13,7 +13,7 @@ take it. What the page asks for is done by the same `Daemon` that `lrt capture` 
     seat.py          one technician records, others watch
     desk.py          record, count down, stop; what came of it
     coverage.py      where in the heat the occupant has been
-    library.py       clips: pictures, frames, quality, tags, download, removal
+    library.py       clips: pictures, frames, quality, tags, removal; copying.py: a copy of one
     protocol.py      the clips that a rig's data wants, done and missing
     child.py         programs beside the daemon, so that torch stays out of it
     calibrations.py  the calibrations; calibrating.py: the child that makes one

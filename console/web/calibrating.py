@@ -42,4 +42,4 @@ def _end_with(parent: Parent) -> None:
 
 
 if __name__ == "__main__":
-    run_child(work)
+    run_child(work, nice=10)

@@ -137,10 +137,13 @@ class Parent:
     """The daemon, as its child sees it: messages from stdin, answers to what was stdout.
 
     Whatever a library prints goes to stderr from now on.
+
+    Args:
+        nice: by how much the recorder goes before.
     """
 
-    def __init__(self) -> None:
-        os.nice(10)  # the recorder goes before
+    def __init__(self, nice: int) -> None:
+        os.nice(nice)
         self._to: IO[bytes] = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self._from: IO[bytes] = sys.stdin.buffer
@@ -159,9 +162,9 @@ class Parent:
         self._to.flush()
 
 
-def run_child(work: Callable[[Parent], None]) -> None:
+def run_child(work: Callable[[Parent], None], nice: int) -> None:
     """The whole of a child's life: an `LrtError` is told to the parent; a bug keeps its traceback."""
-    parent = Parent()
+    parent = Parent(nice)
     with suppress(BrokenPipeError):
         try:
             work(parent)

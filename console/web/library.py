@@ -7,9 +7,8 @@ The rules look at one clip at a time, in a thread, and never while one is record
 import base64
 import logging
 import threading
-import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from ...rig.records import QUARTER_C
 from ..people import mend_tags
 from ..quality import verify_clips
 from ..stages import remove_clips
+from .copying import Download, zip_folder
 from .refusals import RefusedError
 from .streams import WIDEST, pack_jpeg, shrink
 
@@ -34,7 +34,6 @@ THUMB_WIDE = 320  # px
 _INSET = 0.34  # of the thumbnail's height: the heat in its corner
 _OPEN = 2  # clips kept open: one is played, one is drawn from
 _THUMBS = 64
-_CHUNK = 256 * 1024  # bytes
 _MOST_DOWNLOADS = 2
 _LEVELS = {"ok": GREEN, "warn": AMBER, "fail": RED}
 _SCALE_QUANTILES, _LEAST_SPAN_C = (0.005, 0.995), 4.0  # as `lrt clips play` has them
@@ -194,7 +193,7 @@ class Library:
 
     # -- a copy ----------------------------------------------------------------------------------------------------
 
-    def download(self, clip_id: str) -> "Download":
+    def download(self, clip_id: str) -> Download:
         """A clip as a ZIP file, in pieces; the clip itself is not compressed again.
 
         Raises:
@@ -208,7 +207,7 @@ class Library:
             raise RefusedError("busy", "a clip is being recorded: copies wait until it has ended")
         if not self._downloads.acquire(blocking=False):
             raise RefusedError("rate", f"{_MOST_DOWNLOADS} copies are under way; wait until one is done", 503)
-        return Download(_zip(folder), self._downloads.release)
+        return Download(zip_folder(folder), self._downloads.release)
 
     # -- what the rules say ----------------------------------------------------------------------------------------
 
@@ -241,21 +240,6 @@ class Library:
                 self._on_quality(each.summary.clip_id, quality)
                 return True
         return False
-
-
-class Download(Iterator[bytes]):
-    """Gives its place back when it is through, or let go of."""
-
-    def __init__(self, pieces: Iterator[bytes], release: Callable[[], None]) -> None:
-        self._pieces, self._release = pieces, release
-
-    def __next__(self) -> bytes:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        """Give the place back; once."""
-        release, self._release = self._release, lambda: None
-        release()
 
 
 def judge(folder: Path) -> dict[str, Any]:
@@ -342,33 +326,3 @@ def _draw_thumb(clip: Clip) -> np.ndarray:
         heat = colour_heat(celsius[len(celsius) // 2], *_scale(celsius))
         drawn[-side - 4 : -4, 4 : 4 + side] = cv2.resize(heat, (side, side), interpolation=cv2.INTER_NEAREST)
     return drawn
-
-
-class _Pipe:
-    """What `zipfile` writes into, taken out piece by piece: it cannot be sought in, and holds no more than a piece."""
-
-    def __init__(self) -> None:
-        self._written: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._written.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def take(self) -> bytes:
-        written, self._written = b"".join(self._written), []
-        return written
-
-
-def _zip(folder: Path) -> Iterator[bytes]:
-    pipe = _Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:  # type: ignore[arg-type]
-        for path in sorted(each for each in folder.iterdir() if each.is_file()):
-            entry = zipfile.ZipInfo.from_file(path, f"{folder.name}/{path.name}")
-            with path.open("rb") as file, archive.open(entry, "w", force_zip64=True) as packed:
-                while piece := file.read(_CHUNK):
-                    packed.write(piece)
-                    yield pipe.take()
-    yield pipe.take()

@@ -1,20 +1,28 @@
 """The page on the network: its address, its key, and the thread in which it is served beside the daemon."""
 
 import asyncio
-import contextlib
+import io
+import ipaddress
 import logging
 import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import segno
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
 from ... import LrtError, write_whole
 from ...rig.daemon import Daemon
+from .app import make_app
 from .guard import Rules, is_number, own_names
+from .hub import Hub
 
 PORT = 8642
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
@@ -59,98 +67,110 @@ def open_page(
     Raises:
         PageError: the address is not this computer's, or the port is taken.
     """
-    import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    from .app import make_app
-    from .hub import Hub
-
-    listening = _listen(config)
-    port = listening.getsockname()[1]
-    token = find_key(state or state_folder()) if config.is_open else None
-    rules = Rules(token, own_names() | {config.listen.lower()}) if token else Rules()
-    hubs: list[Hub] = []
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    ready, failed = threading.Event(), []
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready.set()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            hubs[0].stopping.set()  # else it would wait for the streams' ends
-            await super().shutdown(sockets)
-
-    class Protocol(H11Protocol):
-        """Lets go of who connects and asks for nothing: such connections could take every place."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.loop.call_later(_SILENT_S, self.let_go)
-
-        def let_go(self) -> None:
-            if self.scope is None and not self.transport.is_closing():
-                self.transport.close()
-
-    async def serve() -> None:
-        hubs.append(Hub(daemon))
-        daemon.station.listeners.append(hubs[0].see)
+    with closing(_listen(config)) as listening:
+        token = find_key(state or state_folder()) if config.is_open else None
+        rules = Rules(token, own_names() | {config.listen.lower()}) if token else Rules()
+        page = _Page(daemon, rules, listening)
+        page.start()
         try:
-            await server.serve([listening])
+            address = _address(config, listening.getsockname()[1])
+            _say_where(address, token, say)
+            yield address
         finally:
-            daemon.station.listeners.remove(hubs[0].see)
+            page.stop()
 
-    async def app(scope, receive, send):  # made on the loop, which its parts belong to
-        nonlocal inner
-        inner = inner or make_app(hubs[0], rules)
-        await inner(scope, receive, send)
 
-    inner = None
-    server = Server(
-        uvicorn.Config(
-            app,
-            http=Protocol,
-            loop="asyncio",
-            ws="websockets-sansio",
-            ws_max_size=16 * 1024,
-            ws_ping_interval=5.0,
-            ws_ping_timeout=10.0,
-            ws_per_message_deflate=False,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_keep_alive=20,
-            timeout_graceful_shutdown=2,
-            h11_max_incomplete_event_size=16 * 1024,
-        )
-    )
+class _Page:
+    """The server and its thread; the hub is made on the thread's own event loop, which its parts belong to."""
 
-    def run() -> None:
+    def __init__(self, daemon: Daemon, rules: Rules, listening: socket.socket) -> None:
+        self._daemon, self._rules, self._listening = daemon, rules, listening
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._server: _Server | None = None
+        self._thread = threading.Thread(target=self._run, name="lrt-page", daemon=True)
+
+    def start(self) -> None:
+        """Serve; comes back when phones are answered."""
+        self._thread.start()
+        self._ready.wait(_START_S)
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Serve no more."""
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join(_STOP_S)
+
+    def _run(self) -> None:
         try:
-            asyncio.run(serve())
+            asyncio.run(self._serve())
         except BaseException as error:  # handed to who opened the page
-            failed.append(error)
+            self._failure = error
         finally:
-            ready.set()
+            self._ready.set()
 
-    thread = threading.Thread(target=run, name="lrt-page", daemon=True)
-    thread.start()
-    ready.wait(_START_S)
-    if failed:
-        listening.close()
-        raise failed[0]
-    try:
-        address = _address(config, port)
-        _say_where(address, token, say)
-        yield address
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_S)
-        listening.close()
+    async def _serve(self) -> None:
+        hub = Hub(self._daemon)
+        self._server = _Server(make_app(hub, self._rules), hub, self._ready)
+        self._daemon.station.listeners.append(hub.see)
+        try:
+            await self._server.serve([self._listening])
+        finally:
+            self._daemon.station.listeners.remove(hub.see)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, told what this page needs."""
+
+    def __init__(self, app: ASGIApp, hub: Hub, ready: threading.Event) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Protocol,
+                loop="asyncio",
+                ws="websockets-sansio",
+                ws_max_size=16 * 1024,
+                ws_ping_interval=5.0,
+                ws_ping_timeout=10.0,
+                ws_per_message_deflate=False,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_keep_alive=20,
+                timeout_graceful_shutdown=2,
+                h11_max_incomplete_event_size=16 * 1024,
+            )
+        )
+        self._hub, self._ready = hub, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; the streams first, for else it would wait for them."""
+        self._hub.stopping.set()
+        await super().shutdown(sockets)
+
+
+class _Protocol(H11Protocol):
+    """Lets go of who connects and asks for nothing: such connections could take every place."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody has connected."""
+        super().connection_made(transport)
+        self.loop.call_later(_SILENT_S, self._let_go)
+
+    def _let_go(self) -> None:
+        if self.scope is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 def _listen(config: PageConfig) -> socket.socket:
@@ -217,7 +237,7 @@ def _address(config: PageConfig, port: int) -> str:
 
 def _own_address() -> str | None:
     """This computer's address on its network; nothing is sent."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's; the system only looks up the way there
         found = probe.getsockname()[0]
         return None if _is_loopback(found) else found
@@ -225,8 +245,6 @@ def _own_address() -> str | None:
 
 
 def _is_loopback(number: str) -> bool:
-    import ipaddress
-
     return ipaddress.ip_address(number).is_loopback
 
 
@@ -234,10 +252,6 @@ def _say_where(address: str, token: str | None, say: Callable[[str], None]) -> N
     if token is None:
         say(f"page {address} (this computer alone; --listen lets phones in)")
         return
-    import io
-
-    import segno
-
     entrance = f"{address}enter?token={token}"
     drawn = io.StringIO()
     segno.make(entrance, error="l").terminal(drawn, compact=True)

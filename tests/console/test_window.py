@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,30 @@ import numpy as np
 import pytest
 
 from lrt.console.window import Window, WindowError, encode_ppm
+
+# A process of its own, for a Tk whose screen is gone ends the process. A red picture, heat that is warm on the left.
+CHILD = """
+import sys, threading
+import numpy as np
+from lrt.console.window import Window
 from lrt.model.live import Drawn, Heat, Shown
+picture = np.zeros((40, 64, 3), np.uint8)
+picture[..., 0] = 200
+heatmap = np.full((5, 8), 20, np.float32)
+heatmap[:, :4] = 29
+stop = threading.Event()
+window = Window("lrt live", 6, stop)
+for _ in range(20):
+    window.show(Shown(Heat(0, np.zeros((8, 8), np.float32)), Drawn(picture, heatmap, 3.0), 41.7, 2))
+print("shown", flush=True)
+sys.stdin.readline()
+print("stopped" if stop.is_set() else "goes on", flush=True)
+window._root.focus_force()
+window._root.event_generate("<Escape>")
+window._root.update()
+print("stopped" if stop.is_set() else "goes on", flush=True)
+window.close()
+"""
 
 
 @pytest.fixture
@@ -25,7 +49,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ["Xvfb", f":{number}", "-screen", "0", "1000x500x24"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
+        for _ in range(400):
             if Path(f"/tmp/.X11-unix/X{number}").exists():
                 break
             threading.Event().wait(0.05)
@@ -36,40 +60,18 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.wait(10)
 
 
-def shown() -> Shown:
-    """A picture that is red, of heat that is warm on the left."""
-    picture = np.zeros((40, 64, 3), np.uint8)
-    picture[..., 0] = 200
-    heatmap = np.full((5, 8), 20, np.float32)
-    heatmap[:, :4] = 29
-    return Shown(Heat(0, np.zeros((8, 8), np.float32)), Drawn(picture, heatmap, 3.0), 41.7, 2)
-
-
-def test_it_shows_heat_and_picture_side_by_side(screen: str):
+def test_it_shows_heat_and_picture_side_by_side_until_somebody_closes_it(screen: str):
     grab = pytest.importorskip("PIL.ImageGrab").grab
-    stop = threading.Event()
-    window = Window("lrt live", 6, stop)
-    try:
-        for _ in range(20):
-            window.show(shown())
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "shown\n"
         seen = np.asarray(grab(xdisplay=screen).convert("RGB"))
-    finally:
-        window.close()
+        out, _ = process.communicate("\n", timeout=60)
+    assert out == "goes on\nstopped\n"
+    assert process.returncode == 0
     assert (seen == (200, 0, 0)).all(axis=2).sum() == pytest.approx(384 * 240, rel=0.02)
-    assert not stop.is_set()
-
-
-def test_who_closes_it_ends_the_sitting(screen: str):
-    del screen
-    stop = threading.Event()
-    window = Window("lrt live", 2, stop)
-    try:
-        window.show(shown())
-        window._root.event_generate("<Escape>")
-        window._root.update()
-    finally:
-        window.close()
-    assert stop.is_set()
 
 
 def test_without_a_screen_it_says_so(monkeypatch: pytest.MonkeyPatch):

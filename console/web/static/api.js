@@ -2,7 +2,7 @@
 
 const PATIENCE_MS = 20000;
 
-/** What went wrong, in a line to show; `code` is the server's, or "gone" when it did not answer. */
+/** What went wrong, in a line to show; `code` is the server's, or "gone" or "late" when it did not answer. */
 export class Refusal extends Error {
   constructor(words, code) {
     super(words);
@@ -43,7 +43,7 @@ async function ask(method, path, value, patienceMs = PATIENCE_MS) {
     answer = await fetch(path, options);
   } catch (error) {
     const late = error.name === "TimeoutError";
-    throw new Refusal(late ? "The rig took too long to answer; try again." : "The rig does not answer; the page keeps trying.", "gone");
+    throw new Refusal(late ? "The rig took too long to answer; try again." : "The rig does not answer; the page keeps trying.", late ? "late" : "gone");
   }
   const said = await answer.json().catch(() => null);
   if (answer.status === 401) {

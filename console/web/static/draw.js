@@ -55,12 +55,13 @@ export function startDraw() {
     look();
   });
   byId("source-file").addEventListener("change", upload);
+  document.addEventListener("visibilitychange", look); // nothing is drawn for a page that nobody sees
   setInterval(veil, 500);
 }
 
 /** Takes what this tab needs from the rig, and nothing when it is not looked at. */
 function look() {
-  const here = tabNow() === "draw";
+  const here = tabNow() === "draw" && !document.hidden;
   want(here ? ["heat", "drawn"] : ["heat"]);
   const shown = here && drawing && withCamera;
   show(byId("draw-camera-stage"), shown);

@@ -7,9 +7,10 @@ import { startRunning } from "./running.js";
 import { say } from "./say.js";
 import { current, keep, on, phoneName, recall } from "./store.js";
 import { tabNow } from "./tabs.js";
-import { sentence } from "./words.js";
+import { sentence, troubleOf } from "./words.js";
 
 const MOST_PEOPLE = 9;
+const LEGIBLE_MS = 6000; // words stay at least so long
 const CLIP_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 let occupants = 1;
@@ -17,6 +18,8 @@ let ownName = false; // the clip's name was typed: it is kept, whatever is chose
 let vocabularyKey = "";
 let consents = [];
 let busy = false;
+let refusedCode = ""; // why the last press was refused: taken off again once that is over
+let refusedAtMs = 0;
 let lastKey = "";
 
 /** Starts the part. */
@@ -59,10 +62,18 @@ function showState(state) {
   show(byId("go"), !running);
   show(byId("stop"), Boolean(running?.by_me));
   write(byId("stop"), running?.phase === "countdown" ? "Cancel" : "Stop");
-  if (running) write(byId("refused"), "");
   const other = state.seat.taken && !state.seat.mine && !running;
   note(byId("seat-note"), other ? `${state.seat.by ?? "Another phone"} is at the rig.` : "", byId("seat-text"));
+  note(byId("unfit"), state.health.level === "red" ? troubleOf(state.health) : "");
+  const over = { unfit: state.health.level !== "red", seat: !state.seat.taken || state.seat.mine, busy: !running, gone: true };
+  if (running || (over[refusedCode] && performance.now() - refusedAtMs > LEGIBLE_MS)) refuse("", "");
   showLast(state.last);
+}
+
+function refuse(words, code) {
+  refusedCode = code;
+  refusedAtMs = performance.now();
+  write(byId("refused"), sentence(words));
 }
 
 /** Big buttons for the labels of a vocabulary. */
@@ -104,7 +115,7 @@ async function refresh() {
     if (!current().recording) propose(proposal, protocol);
     checkConsent();
   } catch (refusal) {
-    if (refusal.code !== "gone") write(byId("refused"), refusal.message);
+    if (refusal.code !== "gone") refuse(refusal.message, refusal.code);
   }
 }
 
@@ -163,7 +174,7 @@ async function record() {
   if (missing) {
     const [field, words] = missing;
     if (field === byId("clip-id")) byId("more").open = true;
-    write(byId("refused"), words);
+    refuse(words, "tags");
     field?.focus();
     return;
   }
@@ -192,11 +203,11 @@ async function stop() {
 async function press(act) {
   if (busy) return;
   busy = true;
-  write(byId("refused"), "");
+  refuse("", "");
   try {
     await act();
   } catch (refusal) {
-    write(byId("refused"), sentence(refusal.message));
+    refuse(refusal.message, refusal.code);
   } finally {
     busy = false;
   }

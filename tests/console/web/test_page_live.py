@@ -31,7 +31,7 @@ def test_heat_is_read_under_the_finger_and_by_arrow_keys(rig: Any, phone: Callab
     box = page.locator("#live-heat").bounding_box()
     # the middle of row 2, column 7
     page.touchscreen.tap(box["x"] + 6.5 / 8 * box["width"], box["y"] + 1.5 / 8 * box["height"])
-    seen.until("/^[0-9.]+ °C at row 2, column 7$/.test(document.querySelector('#live-reading').textContent)")
+    seen.until("/^[0-9.]+\\s°C at row 2, column 7$/.test(document.querySelector('#live-reading').textContent)")
     page.focus("#live-heat")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowLeft")

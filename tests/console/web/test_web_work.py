@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -12,12 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from lrt.calibration.geometry import Calibration
 from lrt.console.web.calibrations import Calibrations
 from lrt.console.web.child import Child, ChildError, pack
 from lrt.console.web.drawings import _picture_size
 from lrt.console.web.library import Library
+from lrt.model.mark import SYNTHETIC
 from lrt.rig.clip import ClipHeader, ClipWriter
 
 TAGS = {"clothing": "red", "lighting": "dim", "occupants": 1, "consent": "P07"}
@@ -218,5 +221,35 @@ def test_what_cannot_draw_is_refused_in_words(served):
     model = client.get("/api/draw").json()["models"][0]["name"]
     assert client.post("/api/draw", json={"model": "none", "source": "x"}).json()["code"] == "missing"
     assert client.post("/api/draw", json={"model": model, "source": "no such"}).json()["code"] in ("missing", "unfit")
+    assert client.post("/api/draw/stop", json={}).json() == {"ok": True}
+    assert client.get("/api/state").json()["drawing"] is None
+
+
+def test_the_run_that_ships_draws_live_marked_as_synthetic_and_stops(served):
+    """Heat in, picture out, through a child; only while somebody looks, and never a heatmap twice."""
+    client = served.client()
+    assert client.post("/api/draw", json={"model": "twin", "source": "red-bright"}, timeout=120).status_code == 200
+    assert client.get("/api/state").json()["drawing"]["latency_ms"] is None  # nobody looks yet
+    with connect(f"ws{served.url[4:]}/api/stream", origin=served.url, max_queue=None) as line:
+        line.send(json.dumps({"want": ["drawn"]}))
+        drawn = []
+        while len(drawn) < 4:
+            said = line.recv(timeout=60)
+            if isinstance(said, bytes):
+                assert said[0] == 2
+                drawn.append((*struct.unpack("<Id", said[4:16]), said[16:]))
+    numbers = [sequence for sequence, _, _ in drawn]
+    assert numbers == sorted(set(numbers))
+    for _, latency_ms, content in drawn:
+        assert 0 < latency_ms < 60_000
+        assert SYNTHETIC.encode() in content  # its metadata say so
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert pixels.shape[0] * 64 == pixels.shape[1] * 40
+    told = client.get("/api/state").json()["drawing"]
+    assert (told["model"], told["source"], told["camera_shown"]) == ("twin", "red-bright", False)
+    assert told["latency_ms"] > 0
+    assert told["dropped"] >= 0
+    refused = client.post("/api/draw", json={"model": "twin", "source": "picture"}).json()  # 8x8: of no use
+    assert "8x8" in refused["error"]
     assert client.post("/api/draw/stop", json={}).json() == {"ok": True}
     assert client.get("/api/state").json()["drawing"] is None

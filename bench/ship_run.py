@@ -26,6 +26,9 @@ from lrt.model.pictures import paint_heat, sheet, write_png
 RENDERED = "rendered by the digital twin of lrt: it shows nobody"
 ALGORITHMIC = "algorithmicMedia"  # IPTC's term for what an algorithm made of no photographs
 COLUMNS = 10
+CANDIDATES = 150  # pictures of a clothing and a light among which its source is chosen
+TRIALS, TRIAL_STEP = 8, 60  # heatmaps on which they are tried: every 60th of those with most of a person
+WARMER_C = 2.0  # than a heatmap's median: a person is there
 
 
 def main(arguments: tuple[str, ...] | list[str] = ()) -> None:
@@ -41,30 +44,42 @@ def main(arguments: tuple[str, ...] | list[str] = ()) -> None:
     shutil.rmtree(asked.out, ignore_errors=True)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     card = export(asked.run, asked.out, ExportConfig(("onnx", "bundle")), measured_on=test)
-    write_sources(trained, asked.out / "sources")
+    drawer = load_drawer(asked.out)
+    write_sources(drawer, trained, asked.out / "sources")
     for form in card.forms:
         print(f"{form.format}: {form.bytes / 1e6:.2f} MB, parity {form.parity_max:.1e}, {form.accuracy}")
     if asked.sheet is not None:
-        drawer = load_drawer(asked.out)
         page = draw_sheet(drawer, trained, test)
         write_png(asked.sheet, page, "lrt, the run that ships; the rows 'drawn' are synthetic: a network drew them")
 
 
-def write_sources(pairs: PairSet, out: Path) -> None:
-    """One picture of each clothing and light, of somebody who stands out from the room; named after both."""
+def write_sources(drawer: Drawer, pairs: PairSet, out: Path) -> None:
+    """One picture of each clothing and light, named after both.
+
+    Of those in which somebody takes most room, the one whose code carries its clothes furthest: people whom the run
+    draws with it from other heat are nearest to that clothing's colour in that light.
+    """
     out.mkdir()
+    warm = pairs.heatmaps > np.median(pairs.heatmaps, axis=(1, 2), keepdims=True) + WARMER_C
+    room = warm.sum(axis=(1, 2))
+    trial = np.argsort(room)[-TRIALS * TRIAL_STEP :: TRIAL_STEP]
     for clothing, lighting in sorted(set(zip(pairs.clothing.tolist(), pairs.lighting.tolist(), strict=True))):
         name = f"{pairs.vocabulary.clothing[clothing]}-{pairs.vocabulary.lighting[lighting]}"
-        frames = np.flatnonzero((pairs.clothing == clothing) & (pairs.lighting == lighting) & (pairs.occupants > 0))
-        best = frames[_in_the_middle(pairs.heatmaps[frames]).argmax()]
+        frames = np.flatnonzero((pairs.clothing == clothing) & (pairs.lighting == lighting))
+        large = frames[np.argsort(room[frames])[-CANDIDATES:]]
+        wanted = _colour(pairs.images[large], warm[large]).mean(axis=0)
+        off = [
+            np.abs(_colour(drawer.picture(code[None], pairs.heatmaps[trial]), warm[trial]) - wanted).mean()
+            for code in drawer.code(pairs.images[large])
+        ]
+        best = large[int(np.argmin(off))]
         write_whole(out / f"{name}.png", encode_png(pairs.images[best], RENDERED, ALGORITHMIC))
 
 
-def _in_the_middle(heatmaps: np.ndarray) -> np.ndarray:
-    """(n,) how much warmer the middle of each heatmap (n, h, w) is than its sides: somebody large stands there."""
-    columns = heatmaps.shape[2]
-    middle = heatmaps[:, :, columns // 2 - 1 : columns // 2 + 1].mean(axis=(1, 2))
-    return middle - heatmaps[:, :, [0, columns - 1]].mean(axis=(1, 2))
+def _colour(pictures: np.ndarray, warm: np.ndarray) -> np.ndarray:
+    """(n, 3) mean colour of the people in pictures (n, 8h, 8w, 3), who stand where it is warm, (n, h, w) bool."""
+    people = warm.repeat(8, axis=1).repeat(8, axis=2)[..., None]
+    return (pictures * people).sum(axis=(1, 2)) / np.maximum(people.sum(axis=(1, 2)), 1)
 
 
 def draw_sheet(drawer: Drawer, trained: PairSet, test: PairSet) -> np.ndarray:

@@ -88,7 +88,10 @@ function showLast(last) {
   const news = lastKey !== "" || tabNow() === "record";
   lastKey = key;
   byId("last").className = `card last ${last?.level ?? ""}`;
-  note(byId("last"), last ? lastWords(last) : "", byId("last-text"));
+  show(byId("last"), Boolean(last));
+  // the verdict is a short first sentence; what led to it follows
+  const [verdict, ...why] = last ? lastWords(last).split(/(?<=\.) /) : [""];
+  byId("last-text").replaceChildren(make("b", { text: verdict }), ` ${why.join(" ")}`);
   if (last && news) {
     say(lastWords(last));
     refresh();

@@ -92,3 +92,14 @@ def test_a_daemon_that_is_gone_is_said_and_the_page_comes_back(
     page.wait_for_selector("#banner", state="hidden")
     seen.moves("#live-camera")
     seen.moves("#live-heat")
+
+
+def test_the_fifth_phone_still_sees_pictures(rig: Any, phone: Callable[..., Any]) -> None:
+    """The rig serves four moving pictures; whoever comes later gets single ones, one after the other."""
+    for _ in range(4):
+        page = phone(rig.url).open()
+        page.wait_for_selector("#live-camera[src*='.mjpg']")
+    last = phone(rig.url)
+    last.open()
+    last.page.wait_for_selector("#live-camera[src*='.jpg']")
+    last.moves("#live-camera")

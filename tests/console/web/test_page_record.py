@@ -154,3 +154,17 @@ def test_of_two_phones_one_records_and_the_other_watches(rig: Any, phone: Callab
     two.wait_for_selector("#seat-note", state="hidden")
     one.wait_for_selector("#seat-note")
     assert header(rig.clips / "of-two")["occupants"] == 1
+
+
+def test_a_full_disk_is_said_and_nothing_is_begun(serve: Callable[..., Any], phone: Callable[..., Any]) -> None:
+    rig = serve(faults="[record]\nreserve_mb = 10000000\n")
+    seen = phone(rig.url)
+    page = seen.open("record")
+    choose(page, seconds="20")
+    page.wait_for_selector("#unfit:not(:empty)")
+    page.click("#go")
+    page.wait_for_selector("#refused:has-text('disk is full')")
+    assert page.is_hidden("#running")
+    assert [path.name for path in rig.clips.iterdir()] == []
+    page.click(".tabs a[href='#live']")
+    page.wait_for_selector("#live-disk:has-text('full')")

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from lrt.dataset.tags import check_tags
+from lrt.console.people import admit_clip
 from lrt.rig.clip import ClipHeader
 from lrt.rig.daemon import Daemon
 from lrt.rig.records import Event, Image
@@ -339,7 +339,7 @@ def record_live(root: Path, size: tuple[int, int], seconds: float, preroll_s: fl
 
     bus = make_bus(clock)
     rig = make_rig(clock, bus, open_camera, RecordSettings(preroll_s=preroll_s, reserve_mb=0))
-    daemon = Daemon(rig, root, check_tags, lambda _line: None)
+    daemon = Daemon(rig, root, admit_clip, lambda _line: None)
     at_work = threading.Thread(target=daemon.run, args=(stop,), daemon=True)
     at_work.start()
     time.sleep(preroll_s + 0.5)

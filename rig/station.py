@@ -51,7 +51,9 @@ class Station:
 
     Attributes:
         listeners: called with every record, from the writing thread: to be quick, and not to raise.
-        on_second: called once a second from that thread.
+        watchers: called with every heatmap and image as it comes, before it waits for the writing thread, from the threads
+            that poll: to be quicker still.
+        on_second: called once a second from the writing thread.
         newest: the newest heatmap and the newest image, by their type.
         outcome: of the last recording: what came of it, or the error that ended it.
     """
@@ -59,6 +61,7 @@ class Station:
     def __init__(self, rig: Rig, preroll_s: float = 0.0) -> None:
         self.rig = rig
         self.listeners: list[Callable[[Record], None]] = []
+        self.watchers: list[Callable[[Heatmap | Jpeg], None]] = []
         self.on_second: Callable[[], None] = lambda: None
         self.newest: dict[type, Any] = {}
         self.outcome: Recording | Exception | None = None
@@ -205,11 +208,13 @@ class Station:
                 where = ", ".join(f"({row}, {column})" for row, column in np.argwhere(glitches)[:4])
                 self._lay(Event(heatmap.timestamp_ns, "glitch", f"{glitches.sum()} pixels no room has: {where}."))
             self._glitches = glitches
+            self._show(heatmap)
             self._lay(heatmap)
 
     def _poll_camera(self) -> None:
         for image in self._ask(self.rig.camera, Jpeg):
             jpeg = compress(image) if isinstance(image, Image) else image
+            self._show(jpeg)
             with self._inbox_lock:
                 if self._inbox_bytes + len(jpeg.data) > _INBOX_BYTES:
                     self._dropped += 1
@@ -229,6 +234,10 @@ class Station:
         if records:
             self._heard_ns[kind] = self._clock.now_ns()
         return records
+
+    def _show(self, record: Heatmap | Jpeg) -> None:
+        for watcher in list(self.watchers):
+            watcher(record)
 
     def _lay(self, record: Record) -> None:
         with self._inbox_lock:

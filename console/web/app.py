@@ -31,11 +31,12 @@ def make_app(hub: Hub, rules: Rules) -> ASGIApp:
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
-        hub.streams.attach(asyncio.get_running_loop())
+        hub.attach()
         beside = [asyncio.create_task(each) for each in (hub.keep_telling(), hub.keep_looking())]
         try:
             yield
         finally:
+            hub.detach()
             await hub.close()
             for task in beside:
                 task.cancel()

@@ -53,11 +53,21 @@ class Hub:
         self._told = 0
         self._covering = ""  # the recording whose coverage is kept
 
-    # -- from the thread that writes clips -------------------------------------------------------------------------
+    # -- from the daemon's threads -----------------------------------------------------------------------------------
 
-    def see(self, record: Heatmap | Jpeg | Event) -> None:
-        """Take a record of the station's; quick, and waits for nothing."""
-        self.streams.see(record)
+    def attach(self) -> None:
+        """From now on take what the rig gives; on the loop."""
+        self.streams.attach(asyncio.get_running_loop())
+        self.daemon.station.watchers.append(self.streams.see)
+        self.daemon.station.listeners.append(self._cover)
+
+    def detach(self) -> None:
+        """Take no more."""
+        self.daemon.station.watchers.remove(self.streams.see)
+        self.daemon.station.listeners.remove(self._cover)
+        self.streams.attach(None)
+
+    def _cover(self, record: Heatmap | Jpeg | Event) -> None:
         recorder = self.daemon.station.recorder
         if isinstance(record, Heatmap) and recorder is not None:
             if recorder.name != self._covering:
@@ -96,7 +106,6 @@ class Hub:
         self.desk.cancel()
         await self.calibrations.cancel()
         await self.drawings.stop()
-        self.streams.attach(None)
 
     async def fresh(self, phone: str) -> State:
         """The state of this moment, as a phone sees it."""

@@ -114,11 +114,7 @@ class _Page:
     async def _serve(self) -> None:
         hub = Hub(self._daemon)
         self._server = _Server(make_app(hub, self._rules), hub, self._ready)
-        self._daemon.station.listeners.append(hub.see)
-        try:
-            await self._server.serve([self._listening])
-        finally:
-            self._daemon.station.listeners.remove(hub.see)
+        await self._server.serve([self._listening])
 
 
 class _Server(uvicorn.Server):

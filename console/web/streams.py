@@ -1,6 +1,6 @@
 """What sensor and camera give, to everyone who watches: the newest frame wins, and nobody's slowness is felt by others.
 
-The thread that writes clips lays a frame down and rings, without waiting for anything (`Streams.see`). An event loop
+The threads that poll the devices lay a frame down and ring, without waiting for anything (`Streams.see`). An event loop
 hands it on. Each watcher has a slot that holds the newest of each kind; while one is being sent, those that come
 replace each other there. Nothing is queued but what the system's own buffers hold, and those are kept small
 (server.py).
@@ -18,7 +18,7 @@ import numpy as np
 
 from ...rig.clip import orient
 from ...rig.jpeg import decode_jpeg
-from ...rig.records import Event, Heatmap, Jpeg
+from ...rig.records import Heatmap, Jpeg
 from ...rig.settings import Rig
 from .refusals import RefusedError
 
@@ -84,12 +84,9 @@ class Streams:
 
     # -- from any thread -------------------------------------------------------------------------------------------
 
-    def see(self, record: Heatmap | Jpeg | Event) -> None:
-        """Take a record of the station's: called by the thread that writes clips, so nothing here waits."""
-        if isinstance(record, Heatmap):
-            self.lay(HEAT, record)
-        elif isinstance(record, Jpeg):
-            self.lay(CAMERA, record)
+    def see(self, record: Heatmap | Jpeg) -> None:
+        """Take a record of the station's: called by the threads that poll the devices, so nothing here waits."""
+        self.lay(HEAT if isinstance(record, Heatmap) else CAMERA, record)
 
     def lay(self, kind: str, frame: Any) -> None:
         """Have a frame handed to everyone who wants its kind."""

@@ -84,5 +84,5 @@ def test_there_is_no_batch_normalisation_left_in_the_graph():
     assert "BatchNormalization" not in operators
     assert operators <= {
         *("Add", "Clip", "Concat", "Conv", "DepthToSpace", "Div", "LeakyRelu", "MatMul", "Mul", "Relu", "Reshape"),
-        *("Resize", "Split", "Sub", "Tanh", "Transpose", "Unsqueeze"),
+        *("Resize", "Sub", "Tanh", "Transpose", "Unsqueeze"),
     }

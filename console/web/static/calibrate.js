@@ -5,7 +5,7 @@ import { byId, chosenOf, fillChoices, make, show, write } from "./dom.js";
 import { say } from "./say.js";
 import { current, on } from "./store.js";
 import { tabNow } from "./tabs.js";
-import { length, sentence, tagsOf, when } from "./words.js";
+import { count, length, sentence, tagsOf, when } from "./words.js";
 
 let left = new Set(); // clips that the technician took out
 let added = new Set(); // and those put in that the rig would leave out
@@ -83,15 +83,18 @@ function showResult(result) {
   const kept = result.in_use === false ? " The calibration from before stays in use." : "";
   write(byId("verdict-advice"), (pass ? "The heat lies where it should. Nothing to do." : sentence(result.advice)) + kept);
   const overlay = byId("result-overlay");
-  show(overlay, Boolean(result.overlay));
+  show(byId("result-large"), Boolean(result.overlay));
   const address = result.overlay ? `${result.overlay}?made=${encodeURIComponent(result.made)}` : "";
-  if (address && overlay.getAttribute("src") !== address) overlay.src = address;
+  if (address && overlay.getAttribute("src") !== address) {
+    overlay.src = address;
+    byId("result-large").href = address;
+  }
   const spread = (name, digits) => (Number.isFinite(result.sds?.[name]) ? ` ± ${result.sds[name].toFixed(digits)}` : "");
   const facts = {
     "The sensor's centre": `${result.tx.toFixed(1)}, ${result.ty.toFixed(1)} px`,
     "One thermal pixel": `${result.s.toFixed(2)}${spread("s", 2)} px`,
     "Heat comes later by": `${Math.round(result.offset_ms)}${spread("offset_ms", 0)} ms`,
-    Clips: result.clips.join(", "),
+    From: result.clips.length > 3 ? count(result.clips.length, "clip") : result.clips.join(", "),
     Made: when(result.made),
   };
   byId("result-facts").replaceChildren(...Object.entries(facts).map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));

@@ -131,9 +131,11 @@ function propose(proposal, protocol) {
   if (!ownName) byId("clip-id").value = proposal.clip_id;
   const left = protocol.total - protocol.done;
   const doubtful = protocol.cells.flat().filter((cell) => cell.state === "doubtful").length;
-  write(byId("next"), left > 0
+  const done = left <= 0;
+  write(byId("next"), !done
     ? `${protocol.done} of ${protocol.total} recorded${doubtful ? `, ${doubtful} more in doubt` : ""}. Next: ${proposal.clothing} clothes, ${proposal.lighting} light.`
-    : `All ${protocol.total} are recorded. Now calibrate; more clips do no harm.`);
+    : `All ${protocol.total} are recorded; more do no harm. `);
+  if (done) byId("next").append(make("a", { href: "#calibrate", text: "Now calibrate" }));
 }
 
 function rename() {

@@ -51,8 +51,8 @@ class Station:
 
     Attributes:
         listeners: called with every record, from the writing thread: to be quick, and not to raise.
-        watchers: called with every heatmap and image as it comes, before it waits for the writing thread, from the threads
-            that poll: to be quicker still.
+        watchers: called with every heatmap and image as it comes, before it waits for the writing thread, from the
+            threads that poll: to be quicker still.
         on_second: called once a second from the writing thread.
         newest: the newest heatmap and the newest image, by their type.
         outcome: of the last recording: what came of it, or the error that ended it.

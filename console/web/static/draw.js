@@ -10,7 +10,7 @@ import { say } from "./say.js";
 import { current, on } from "./store.js";
 import { want } from "./stream.js";
 import { tabNow } from "./tabs.js";
-import { sentence } from "./words.js";
+import { count, sentence } from "./words.js";
 
 const BEGIN_MS = 180000; // a Pi needs its time to load what draws
 const STALE_MS = 1500; // a drawn picture older than so must not pass for now
@@ -94,7 +94,7 @@ function showState(state) {
     [
       late === null || late === undefined ? "Starting" : `${Math.round(late)} ms from heat to picture`,
       fps ? `${fps.toFixed(1)} a second` : "",
-      dropped ? `${dropped} stale ones dropped` : "",
+      dropped ? `${count(dropped, "stale one")} dropped` : "",
       `${model} with ${source}`,
       runtime,
     ].filter(Boolean).join(" · "),

@@ -66,14 +66,17 @@ def wait_for(true, seconds=20.0):
 
 def test_heat_comes_upright_by_number_and_soon(served):
     seen = {}
-    served.daemon.station.listeners.append(
-        listener := lambda record: seen.update({record.sequence: record.raw}) if isinstance(record, Heatmap) else None
-    )
+
+    def note(record):
+        if isinstance(record, Heatmap):
+            seen[record.sequence] = record.raw
+
+    served.daemon.station.watchers.insert(0, note)
     try:
         with line_to(served) as line:
             got = [heat_from(line) for _ in range(8)]
     finally:
-        served.daemon.station.listeners.remove(listener)
+        served.daemon.station.watchers.remove(note)
     numbers = [sequence for sequence, _, _ in got]
     assert numbers == sorted(set(numbers))
     for sequence, age_ms, heat in got[1:]:

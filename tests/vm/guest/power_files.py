@@ -1,0 +1,67 @@
+"""A training run's checkpoints and a dataset's builds on a disk whose every write is logged.
+
+    power_files.py checkpoints FOLDER DEVICE SECONDS PAYLOADS      PAYLOADS: checkpoints of a real run, made on the host
+    power_files.py builds      FOLDER DEVICE SECONDS CLIP... CALIBRATION
+
+Checkpoints go through `lrt.write_whole` and metrics are appended, as model/run.py does both; torch itself is not here.
+Builds are `lrt build-dataset`'s own function, each taking the place of the one before.
+"""
+
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+
+from power_marks import Marks
+
+from lrt import write_whole
+from lrt.dataset.build import build_dataset
+from lrt.dataset.config import BuildConfig
+from lrt.dataset.info import INFO_NAME
+
+
+def write_checkpoints(folder: Path, device: str, seconds: float, payloads: Path) -> int:
+    """The run's folder, step after step; how many checkpoints."""
+    contents = [path.read_bytes() for path in sorted(payloads.glob("*.pt"))]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "config.json", (payloads / "config.json").read_bytes())
+    with Marks(device, step=-1) as marks:
+        end_s = time.monotonic() + seconds
+        for step, content in enumerate(contents):
+            if time.monotonic() > end_s:
+                return step
+            with (folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"phase": "gan", "step": step, "loss": 1.0}) + "\n")
+            write_whole(folder / "checkpoint.pt", content)
+            marks.tell(step=step)
+            marks.write()
+            time.sleep(0.1)
+    return len(contents)
+
+
+def build(folder: Path, device: str, seconds: float, clips: list[Path], calibration: Path) -> int:
+    """Dataset after dataset in one place, of other clips each time; how many."""
+    with Marks(device, built="") as marks:
+        end_s = time.monotonic() + seconds
+        for number in itertools.count():
+            if time.monotonic() > end_s:
+                return number
+            config = BuildConfig(max_gap_ms=50.0 - number % 2 * 20, test_clips=(clips[-1].name,))
+            build_dataset(clips, calibration, folder, config, replace=True)
+            marks.tell(built=json.loads((folder / INFO_NAME).read_text())["config"]["max_gap_ms"])
+            marks.write()
+    return 0
+
+
+def main() -> None:
+    what, folder, device, seconds, *rest = sys.argv[1:]
+    paths = [Path(each) for each in rest]
+    if what == "checkpoints":
+        made = write_checkpoints(Path(folder), device, float(seconds), paths[0])
+    else:
+        made = build(Path(folder), device, float(seconds), paths[:-1], paths[-1])
+    print(json.dumps({"made": made}))
+
+
+main()

@@ -1,0 +1,115 @@
+"""The whole way in the machine: daemon, clip over I2C and V4L2 with its time offset measured, calibration, dataset.
+
+whole_job.py SCENE.npz start | finish      `start` measures the offset while the wave is fed, `finish` does the rest
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from checks import Checks, read_jpegs, sh, wait_for
+from systemd_job import CAPTURE, CLIPS, as_user, header, is_fit
+
+from lrt.dataset.loading import load_pairs
+from lrt.rig.jpeg import decode_jpeg
+
+CALIBRATION, DATASET, FRAMES, MASKS = (
+    Path("/root/whole") / name for name in ("calibration.json", "dataset", "frames", "masks")
+)
+OFFSET_MS, GEOMETRY = 25.0, 0.3  # what emulation may cost: ms, and share of a thermal pixel
+
+
+def measure_offset(checks: Checks, truth: dict[str, float]) -> None:
+    checks.hold("the service is up and fit", wait_for(is_fit, 60, 2.0))
+    code, said = sh("runuser -u lrt -- lrt sync-check --seconds 25 --json", 150)
+    found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    off = abs(found.get("offset_ms", np.inf) - truth["offset_ms"])
+    checks.hold(
+        "sync-check measures the time offset",
+        off < OFFSET_MS,
+        f"{found.get('offset_ms')} ms, true {truth['offset_ms']:.0f}; {said[-200:] if code else ''}",
+    )
+    checks.hold("and writes it to /etc/lrt/rig.toml", "[sync]" in Path("/etc/lrt/rig.toml").read_text())
+    checks.figures |= {
+        "offset_ms": found.get("offset_ms"),
+        "offset_true_ms": truth["offset_ms"],
+        "offset_spread_ms": found.get("spread_ms"),
+    }
+
+
+def find_masks(scene_file: str) -> int:
+    """Masks of the exported frames, by the frame that each is: its pixels are those of one of the scene's JPEGs."""
+    jpegs = read_jpegs(scene_file)
+    with np.load(scene_file) as scene:
+        masks = np.unpackbits(scene["masks"], axis=-1).astype(bool)
+    small = np.stack([decode_jpeg(jpeg, 8, gray=True) for jpeg in jpegs]).astype(np.int16)
+    MASKS.mkdir()
+    found = 0
+    for path in sorted(FRAMES.glob("*.png")):
+        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        near = cv2.resize(picture, small.shape[:0:-1], interpolation=cv2.INTER_AREA).astype(np.int16)
+        number = int(np.abs(small - near).mean((1, 2)).argmin())
+        cv2.imwrite(str(MASKS / path.name), masks[number].astype(np.uint8) * 255)
+        found += 1
+    return found
+
+
+def go_on(checks: Checks, scene_file: str, truth: dict[str, float]) -> None:
+    checks.hold("the service is fit", wait_for(is_fit, 60, 2.0))
+    for clip_id, seconds in (("whole-1", 14), ("whole-2", 12)):
+        code, said = as_user(
+            "tech",
+            f"{CAPTURE} --clip-id {clip_id} --seconds {seconds}",
+            120,
+        )
+        found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+        checks.hold(f"clip {clip_id} is recorded", code == 0 and found["pairs"] > 5 * seconds, said[-300:])
+        code, said = sh(f"lrt clips verify {CLIPS}/{clip_id}", 120)
+        checks.hold(
+            f"and {clip_id} is whole", "damaged" not in said and "SHA" not in said and code in (0, 1), said[:600]
+        )
+    checks.hold("the clip carries the measured offset", abs(header("whole-1")["rig"]["sync"]["offset_ms"]) > 0)
+    clips = f"{CLIPS}/whole-1 {CLIPS}/whole-2"
+    sh("mkdir -p /root/whole")
+    code, said = sh(f"lrt calibrate {clips} --frames 60 --export-frames {FRAMES}", 200)
+    checks.hold("frames are exported for drawing masks", code == 0, said[-300:])
+    count = find_masks(scene_file)
+    code, said = sh(f"lrt calibrate {clips} --frames 60 --masks {MASKS} --out {CALIBRATION} --json", 300)
+    fit = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    off = np.hypot(fit.get("tx", np.inf) - truth["tx"], fit.get("ty", np.inf) - truth["ty"]) / truth["s"]
+    checks.hold(
+        "the fit on given masks finds the shift",
+        off < GEOMETRY,
+        f"{off:.3f} of a thermal pixel, {count} masks; {said[-300:] if code else ''}",
+    )
+    checks.figures |= {
+        "shift_error_share": float(off),
+        "scale_error_share": abs(fit.get("s", np.inf) / truth["s"] - 1),
+        "calibration_level": fit.get("level"),
+    }
+    code, said = sh(f"lrt build-dataset {clips} --calibration {CALIBRATION} --out {DATASET} --test whole-2 --json", 200)
+    if code:
+        code, again = sh(f"lrt clips verify {clips} --calibration {CALIBRATION} --json", 200)
+        said += again
+    checks.hold("a dataset is built", DATASET.is_dir(), said[-1200:] if not DATASET.is_dir() else "")
+    pairs = load_pairs(DATASET, "train")
+    checks.hold("and opened", len(pairs.heatmaps) > 50 and not pairs.synthetic, f"{len(pairs.heatmaps)} pairs in train")
+    checks.figures["pairs"] = len(pairs.heatmaps) + len(load_pairs(DATASET, "test").heatmaps)
+
+
+def main() -> None:
+    scene_file, part = sys.argv[1:3]
+    checks = Checks()
+    with np.load(scene_file) as scene:
+        truth = {name: float(scene[name]) for name in ("tx", "ty", "s", "offset_ms")}
+    with checks.trying(part):
+        if part == "start":
+            measure_offset(checks, truth)
+        else:
+            go_on(checks, scene_file, truth)
+    checks.answer()
+
+
+main()

@@ -1,0 +1,234 @@
+"""What came of it: report.json for machines, report.html for people, a table for the terminal."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from vm_cut_clips import Verdict
+from vm_cut_files import FilesVerdict
+from vm_image import ROOT, cache_folder
+
+from lrt import __version__, write_whole
+
+TITLES = {
+    "i2c": "Sensor on I2C",
+    "v4l2": "Camera on V4L2",
+    "systemd": "The service",
+    "whole": "The whole way",
+    "clips": "Power cuts: clips",
+    "control": "Power cuts: the control",
+    "checkpoints": "Power cuts: checkpoints",
+    "builds": "Power cuts: datasets",
+    "picamera2": "picamera2",
+}
+NOT_RUN = [
+    "A Raspberry Pi: its camera pipeline (ISP, exposure, white balance), its I2C controller, copper, lens and warmth",
+    "Raspberry Pi OS and its own packages of libcamera and picamera2",
+    "Timing figures of a Pi: the machine's clock counts instructions, 2 ns each, or is the host's under KVM",
+    "lrt's base install and quick tests on arm64, and the firmware's core under MicroPython",
+    "A USB serial board: udev names one that the kernel plugs into itself, and nothing is read from it",
+    "torch in the machine: checkpoints come from the host, by the run's own save; lrt.write_whole writes them there",
+    "A disk that lies about its flushes, and cuts that spoil what was flushed before: cheap cards do both",
+]
+RESULT_KEYS = {
+    "i2c": "i2c_driver_ok",
+    "v4l2": "v4l2_ok",
+    "picamera2": "picamera2_ok",
+    "systemd": "systemd_ok",
+    "whole": "whole_ok",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One part of the bench.
+
+    Attributes:
+        checks: each `name`, `ok`, `says`.
+        figures: by name.
+    """
+
+    name: str
+    checks: list[dict[str, Any]]
+    figures: dict[str, Any]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.checks) and all(check["ok"] for check in self.checks)
+
+
+@dataclass
+class Report:
+    """All of it, as it comes in."""
+
+    accelerator: str
+    groups: list[Group] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    not_run: list[str] = field(default_factory=list)
+    cold: bool = False
+    seconds: float = 0.0
+
+    def add(self, group: Group) -> None:
+        """A part that is over."""
+        self.groups.append(group)
+
+    def add_broken(self, name: str, why: str) -> None:
+        """A part that did not run to its end."""
+        self.add(Group(name, [{"name": f"{TITLES[name]} runs to its end", "ok": False, "says": why}], {}, 0.0))
+
+    def add_cuts(self, name: str, verdict: Verdict | FilesVerdict, seconds: float) -> None:
+        """The cuts of one disk."""
+        if isinstance(verdict, Verdict):
+            self.add(_judge_clips(name, verdict, seconds))
+        else:
+            self.add(_judge_files(name, verdict, seconds))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check of every part that was run holds."""
+        return bool(self.groups) and all(group.ok for group in self.groups)
+
+    def finish(self, seconds: float) -> None:
+        """Note how long all of it took."""
+        self.seconds = seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures first, then every check."""
+        found = {group.name: group for group in self.groups}
+        named = {key: found[name].ok if name in found else None for name, key in RESULT_KEYS.items()}
+        clips = found["clips"].figures if "clips" in found else {}
+        cuts = {key: clips.get(key) for key in ("cuts", "cut_lost_s_max", "acknowledged_lost", "unmendable")}
+        return {
+            **named,
+            **cuts,
+            **self._seconds(),
+            "ok": self.ok,
+            "checks": sum(len(group.checks) for group in self.groups),
+            "checks_held": sum(check["ok"] for group in self.groups for check in group.checks),
+            "groups": {
+                group.name: {
+                    "ok": group.ok,
+                    "seconds": round(group.seconds, 1),
+                    "figures": group.figures,
+                    "checks": group.checks,
+                }
+                for group in self.groups
+            },
+            "machine": {
+                **self.figures,
+                "accelerator": self.accelerator,
+                "host": platform.machine(),
+                "host_cpus": os.cpu_count(),
+                "host_load": round(os.getloadavg()[0], 1),
+            },
+            "not_run": self.not_run,
+            "lrt": __version__,
+            "day": datetime.now(UTC).date().isoformat(),
+        }
+
+    def _seconds(self) -> dict[str, float | None]:
+        """Of this run, and of the last one of the other kind on this computer."""
+        kept = cache_folder() / "seconds.json"
+        known = json.loads(kept.read_text()) if kept.is_file() else {}
+        known["seconds_cold" if self.cold else "seconds_warm"] = round(self.seconds, 1)
+        write_whole(kept, json.dumps(known).encode())
+        return {name: known.get(name) for name in ("seconds_cold", "seconds_warm")}
+
+    def table(self) -> str:
+        """What a terminal shows: parts, what did not hold, what was not run."""
+        lines = [f"{'part':<28} {'checks':>9} {'seconds':>8}"]
+        for group in self.groups:
+            held = sum(check["ok"] for check in group.checks)
+            verdict = "ok" if group.ok else "NOT OK"
+            lines.append(
+                f"{TITLES[group.name]:<28} {held:>4} of {len(group.checks):<2} {group.seconds:>7.0f}  {verdict}"
+            )
+            lines += [f"    not held: {check['name']}: {check['says']}" for check in group.checks if not check["ok"]]
+        lines += ["", "not run, and counted nowhere:", *(f"  - {each}" for each in self.not_run)]
+        lines += [
+            "",
+            f"{'all held' if self.ok else 'NOT all held'}, {self.seconds:.0f} s {'cold' if self.cold else 'warm'}",
+        ]
+        return "\n".join(lines)
+
+
+def write_report(report: Report, out: Path, partial: bool) -> None:
+    """report.json and report.html; of a run of some parts, under other names: it is no report."""
+    stem = "report-part" if partial else "report"
+    found = report.to_json()
+    write_whole(out / f"{stem}.json", (json.dumps(found, indent=2, default=float) + "\n").encode())
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([Path(__file__).parent, ROOT / "console"]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.jinja").render(report=found, titles=TITLES, figure=show_figure)
+    write_whole(out / f"{stem}.html", html.encode())
+
+
+def show_figure(value: Any) -> str:
+    """A figure as a person reads it."""
+    if value is None:
+        return "not run"
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _judge_clips(name: str, verdict: Verdict, seconds: float) -> Group:
+    lost, behind = (max(values, default=0.0) for values in (verdict.lost_s, verdict.behind_s))
+    figures = {
+        "cuts": verdict.cuts,
+        "cuts_with_unflushed": verdict.unflushed,
+        "cuts_within_a_clip": len(verdict.lost_s),
+        "cut_lost_s_max": lost,
+        "cut_behind_clock_s_max": behind,
+        "acknowledged_lost": verdict.acknowledged_lost,
+        "unmendable": verdict.unmendable,
+        "damaged": verdict.damaged,
+        "clips_recovered": verdict.recovered,
+        "clips_finished": verdict.finished,
+    }
+    if name == "control":
+        says = f"at {verdict.acknowledged_lost} of {verdict.cuts} cuts"
+        tells = _check("without syncs, what was promised is lost: the cuts tell", verdict.acknowledged_lost > 0, says)
+        return Group(name, [tells], figures, seconds)
+    says = "; ".join(verdict.faults[:4])
+    checks = [
+        _check("at least 200 cuts were made", verdict.cuts >= 200, str(verdict.cuts)),
+        _check("e2fsck mends every disk", verdict.unmendable == 0, says),
+        _check("nothing that was promised is lost", verdict.acknowledged_lost == 0, says),
+        _check("every clip is whole once recovered, and every clip.json", verdict.damaged == 0, says),
+        _check("at most one second of a clip is lost", lost <= 1.0, f"{lost:.2f} s; to the cut itself {behind:.2f} s"),
+    ]
+    return Group(name, checks, figures, seconds)
+
+
+def _judge_files(name: str, verdict: FilesVerdict, seconds: float) -> Group:
+    figures = {
+        "cuts": verdict.cuts,
+        "cuts_with_unflushed": verdict.unflushed,
+        "promised_lost": verdict.promised_lost,
+        "unmendable": verdict.unmendable,
+        "damaged": verdict.damaged,
+    }
+    says = "; ".join(verdict.faults[:4])
+    checks = [
+        _check("e2fsck mends every disk", verdict.unmendable == 0, says),
+        _check("nothing that was promised is lost", verdict.promised_lost == 0, says),
+        _check("what is there is whole", verdict.damaged == 0, says),
+    ]
+    return Group(name, checks, figures, seconds)
+
+
+def _check(name: str, ok: bool, says: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "says": says}

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from lrt.model.batch_norm import normalise_whole_batch
-from lrt.model.config import MODELS, PRESETS, TrainConfig, train_config
+from lrt.model.config import PRESETS, TrainConfig, train_config
 from lrt.model.device import cpu_threads
 from lrt.model.networks import build_networks
 from lrt.model.phases import GanPhase, InversionPhase
+from lrt.model.published import TABLE3
 from lrt.model.ranks import ALONE, Ranks, join_ranks
 
 from .__main__ import machine
@@ -37,7 +38,7 @@ Step = dict[str, dict[str, Tensor]]  # network -> weight -> its gradient; `losse
 def main(arguments: tuple[str, ...] | list[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.ddp", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON alone")
-    parser.add_argument("--model", choices=tuple(MODELS), default="spade-sr-64", help="(default spade-sr-64)")
+    parser.add_argument("--model", choices=tuple(TABLE3), default="spade-sr-64", help="(default spade-sr-64)")
     parser.add_argument("--preset", choices=PRESETS, default="authors", help="(default authors)")
     parser.add_argument("--batch", type=int, default=4, help="pairs a step (default 4)")
     parser.add_argument("--processes", type=int, default=2, help="(default 2)")

@@ -22,10 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from lrt import LrtError
-from lrt.model.config import MODELS, TrainConfig, train_config
+from lrt.model.config import TrainConfig, train_config
 from lrt.model.device import cpu_threads
 from lrt.model.networks import build_networks
 from lrt.model.phases import GanPhase
+from lrt.model.published import TABLE3
 
 from .__main__ import machine
 from .peers import STEPS as PEERS
@@ -49,7 +50,7 @@ Step = Callable[[], object]
 def main(arguments: tuple[str, ...] | list[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON alone")
-    parser.add_argument("--model", choices=tuple(MODELS), default="spade-sr-64", help="(default spade-sr-64)")
+    parser.add_argument("--model", choices=tuple(TABLE3), default="spade-sr-64", help="(default spade-sr-64)")
     parser.add_argument("--batch", type=int, default=BATCH, help=f"pairs a step (default {BATCH})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"steps of each form (default {ROUNDS})")
     parser.add_argument(
@@ -87,7 +88,7 @@ def measure(
     """Every figure of the steps; the first round, which warms up and is counted, is not timed.
 
     Args:
-        model: a name in MODELS.
+        model: a name in TABLE3.
         batch: pairs a step.
         rounds: timed steps of each form.
         peers: name -> checkout of the ports to measure against.

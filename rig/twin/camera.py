@@ -6,11 +6,12 @@ from typing import Self
 import numpy as np
 
 from ..records import Event, Image, RigError
-from ..timing.clock import SECOND_NS, Clock
+from ..timing.clock import SECOND_NS, Clock, SystemClock
 from .faults import Faults
 from .scene import Scene
 
 _BUFFERS = 4  # frames that wait for whoever polls too seldom; older ones are lost, as a driver loses them
+_ALL = 1_000_000  # by a virtual clock nobody polls too seldom: what takes its time holds up the camera's polls with it
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class TwinCamera:
         self._period_ns = SECOND_NS / self.settings.rate * (1 + self.settings.drift_ppm * 1e-6)
         phase = np.random.default_rng([self.settings.seed, 47]).uniform(0.3, 1.0)
         self._phase_ns = phase * self._period_ns + self.settings.stamp_lag_ns
+        self._buffers = _BUFFERS if isinstance(clock, SystemClock) else _ALL
         self._next = 0
         self._late: list[tuple[int, int, int]] = []  # (due, stamp, number) of frames that are late
         self._closed = False
@@ -73,7 +75,10 @@ class TwinCamera:
         return round(self._period_ns / 4)
 
     def poll(self) -> list[Image]:
-        """The frames that have arrived since this was last asked, the newest four, in the order of their arrival."""
+        """The frames that have arrived since this was last asked, in the order of their arrival.
+
+        By the system's clock the newest four: who asks too seldom loses the others, and waits for no drawing of them.
+        """
         if self._closed:
             return []
         now_ns = self._clock.now_ns()
@@ -92,7 +97,7 @@ class TwinCamera:
             self._next += 1
         arrived += [frame for frame in self._late if frame[0] <= now_ns]
         self._late = [frame for frame in self._late if frame[0] > now_ns]
-        return [self._take(stamp_ns, number) for _, stamp_ns, number in sorted(arrived)[-_BUFFERS:]]
+        return [self._take(stamp_ns, number) for _, stamp_ns, number in sorted(arrived)[-self._buffers :]]
 
     def take_events(self) -> list[Event]:
         """None: what is lost shows in the sequence."""

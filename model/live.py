@@ -19,6 +19,7 @@ from .mark import DRAWN, SYNTHETIC, encode_jpeg, encode_png
 from .pictures import enlarge, label
 
 LOOK_S = 0.2  # how long a wait for heat may keep somebody from being stopped
+FIRST_S = 20.0  # a sensor is opened, and gives its first heatmap, within so long
 WORD = "synthetic"  # seen on every picture
 Item = TypeVar("Item")
 
@@ -162,7 +163,7 @@ def draw_newest(
         heat: ends, or goes on until nobody asks any more; asked for from that thread.
         live: what draws.
         stop: ends it; set when it has ended, for `heat` to see.
-        seconds: ends it after so long.
+        seconds: ends it so long after the first heatmap; FIRST_S later than that where none comes.
 
     Raises:
         Exception: what reading the heat raised.
@@ -184,15 +185,17 @@ def draw_newest(
             newest.end()
 
     reader = threading.Thread(target=read, name="heat", daemon=True)
-    ends_ns = None if seconds is None else time.monotonic_ns() + round(seconds * 1e9)
+    begun_ns, first = time.monotonic_ns(), True
     reader.start()
     try:
         while not (newest.over and not reader.is_alive()) and not stop.is_set():
-            if ends_ns is not None and time.monotonic_ns() >= ends_ns:
+            if seconds is not None and time.monotonic_ns() - begun_ns >= (seconds + FIRST_S * first) * 1e9:
                 return
             one = newest.take(LOOK_S)
             if one is None:
                 continue
+            if first:
+                begun_ns, first = time.monotonic_ns(), False
             drawn = live.draw(one.celsius)
             latency_ms = (time.monotonic_ns() - one.timestamp_ns) / 1e6
             yield Shown(one, drawn, latency_ms, newest.dropped)

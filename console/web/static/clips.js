@@ -74,7 +74,7 @@ function cardOf(clip) {
 }
 
 /** The verdict in words: what is wrong, if anything, before how good it is. */
-export function verdictOf(clip) {
+function verdictOf(clip) {
   if (!clip.quality) return make("span", { class: "quality", text: "Not yet looked at" });
   const colour = colourOf(clip.quality.level);
   const worst = clip.quality.findings.find((each) => each.level === clip.quality.level) ?? clip.quality.findings[0];

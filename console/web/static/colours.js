@@ -7,7 +7,7 @@ const ANCHORS = [
 ];
 
 /** 256 colours, RGBA as one little-endian number each, for a Uint32 view of ImageData. */
-export const MAP = Uint32Array.from({ length: 256 }, (_, index) => {
+const MAP = Uint32Array.from({ length: 256 }, (_, index) => {
   const at = (index / 255) * (ANCHORS.length - 1);
   const low = Math.min(Math.floor(at), ANCHORS.length - 2);
   const [red, green, blue] = ANCHORS[low].map((value, k) => Math.round(value + (at - low) * (ANCHORS[low + 1][k] - value)));

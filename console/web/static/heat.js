@@ -17,7 +17,7 @@ export function celsiusOf(raw) {
  * @param {Float32Array} celsius rows x columns
  * @param {number} row, column where, in pixels from the upper left edge
  */
-export function valueAt(celsius, rows, columns, row, column) {
+function valueAt(celsius, rows, columns, row, column) {
   const i = Math.max(0, Math.min(rows - 1, row - 0.5));
   const j = Math.max(0, Math.min(columns - 1, column - 0.5));
   const top = Math.min(Math.floor(i), Math.max(rows - 2, 0));

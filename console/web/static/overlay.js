@@ -8,7 +8,7 @@
  * @param {number} bend the lens term k
  * @returns {number[]} count + 1 edges
  */
-export function edges(count, centre, scale, bend) {
+function edges(count, centre, scale, bend) {
   return Array.from({ length: count + 1 }, (_, index) => {
     const u = index - count / 2;
     return centre + scale * u * (1 + bend * u * u);

@@ -10,11 +10,6 @@ export function tabNow() {
   return shown;
 }
 
-/** Goes to a part. */
-export function goTo(name) {
-  location.hash = name;
-}
-
 /** Follows the address. */
 export function startTabs() {
   window.addEventListener("hashchange", () => follow(true));

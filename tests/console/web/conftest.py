@@ -188,8 +188,8 @@ class Phone:
     def start(self, press: Callable[[], None], refused: str = "") -> None:
         """Press Record until it runs, or is refused for this very reason.
 
-        On a busy machine the twin may fall silent for a moment, and a phone that left keeps its seat for ten seconds:
-        both are refused, and pressed again.
+        On a busy machine the twin may fall silent for a moment; a phone that left keeps its seat for ten seconds, if it
+        is not taken over. Both are refused, and pressed again.
         """
         ends_s = time.monotonic() + PATIENCE_MS / 1000
         while time.monotonic() < ends_s:
@@ -200,6 +200,8 @@ class Phone:
             if refused in said and bool(refused) != self.page.is_visible("#running"):
                 return
             assert re.search(r"sensor|AMG8833|camera|in hand", said), said
+            if "in hand" in said and self.page.is_visible("#seat-take"):
+                self.page.click("#seat-take")
             self.page.wait_for_timeout(500)
         raise AssertionError(f"never fit to record: {said}")
 

@@ -28,7 +28,7 @@ def map_residual(explained: Explained, weight: np.ndarray) -> np.ndarray:
 def profile_scale(evidence: Evidence, pose: Pose, fwhm: float) -> np.ndarray:
     """(n, 2): s about the fitted one, px, and r2 there; shift, footprint and the pixels that count stand still."""
     counts = evidence.optics(pose, fwhm).counts
-    scales = pose.s * np.geomspace(0.8, 1.25, 31)
+    scales = pose.s * np.geomspace(0.8, 1.25, 17)
     return np.array([(s, explain(evidence, replace(pose, s=float(s)), fwhm, counts).r2) for s in scales])
 
 

@@ -1,7 +1,7 @@
 """The fit of shift, scale, lens term and time offset: from heatmaps and person masks to a calibration and its worth.
 
-Exhaustive search finds the basin, a simplex refines it, and the uncertainty comes from how much blocks of a few
-seconds disagree, plus a floor for what all of them share (see `FitConfig`) and plus what the choice of pixels moves.
+Exhaustive search finds the basin, damped least squares refine it, and the uncertainty comes from how much blocks of a
+few seconds disagree, plus a floor for what all of them share (see `FitConfig`), plus what the choice of pixels moves.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from .refine import frame_rms, refine_lag, refine_pose, trust_frames
 from .search import FIELD_RANGE, Search, orient, search_poses
 from .uncertainty import number_blocks, sandwich
 from .verdict import Findings, judge
-from .zones import ZONES, cut_zones
+from .zones import WANDER_C, ZONES, cut_zones
 
 RIVAL_R2 = 0.12  # orientations this near the best of the coarse search are refined before one is believed
 ENOUGH_FOR_BASIN = 80  # frames that choose between peaks of the search
@@ -52,7 +52,6 @@ class FitConfig:
         offset_reach_s: the time offset is sought this far either way.
         tx_floor, ty_floor: thermal pixels; s_floor: share of s. What every frame has in common (clothes warmer than
             bare arms, hair over face) moved real fits that far without showing in their scatter; added in quadrature.
-        s_floor_lens: s_floor where a lens term is in use: the centre's scale and the growth outwards trade.
         offset_floor_ms: the same for the time offset; simulated walks were 9 ms off, rms.
     """
 
@@ -67,7 +66,6 @@ class FitConfig:
     tx_floor: float = 0.015
     ty_floor: float = 0.06
     s_floor: float = 0.02
-    s_floor_lens: float = 0.03
     offset_floor_ms: float = 8.0
 
 
@@ -192,7 +190,7 @@ def fit_calibration(
             offset_s, lag_r2 = refine_lag(evidence, series, image_times_ns, pose, fwhm, config.offset_reach_s)
             evidence = replace(evidence, heat=series.at(image_times_ns + round(offset_s * 1e9), clip))
             if objective == "forward":
-                pose, fwhm, _ = refine_pose(evidence, pose, fwhm, evaluations=60)
+                pose, fwhm, _ = refine_pose(evidence, pose, fwhm)
             offset_ms = 1e3 * offset_s
         rate = series.rate_at(image_times_ns + round(offset_ms * 1e6), clip)
     evidence = replace(evidence, weight=given.usable * trust_frames(explain(evidence, pose, fwhm)))
@@ -207,14 +205,13 @@ def fit_calibration(
         lens_r2, bent = (halves.r2, halves.r2), pose
     explained = explain(evidence, pose, fwhm)
 
-    one_zone = refine_pose(replace(evidence, zones=whole), pose, fwhm, evaluations=80)[0]
+    one_zone = refine_pose(evidence.merge_zones(), pose, fwhm)[0]
     interior = _refine_interior(evidence, pose, fwhm)
     systematic = spread_of((pose, one_zone, interior))
     spread = sandwich(evidence, explained, pose, fwhm, blocks, rate)
     # What the choice of pixels and of the lens term moves counts; a person of one temperature is known to be wrong
     choices = spread_of((pose, interior, pose if pose.lens_k else bent))
-    s_floor = config.s_floor_lens if pose.lens_k else config.s_floor
-    floors = (config.tx_floor * pose.s, config.ty_floor * pose.s, s_floor * pose.s)
+    floors = (config.tx_floor * pose.s, config.ty_floor * pose.s, config.s_floor * pose.s)
     tx_sd, ty_sd, s_sd = (float(np.linalg.norm(parts)) for parts in zip(spread[:3], floors, choices, strict=True))
     coverage = (evidence.see(evidence.optics(pose, fwhm)).sum(axis=1) > 0.3).mean(axis=0)
     findings = Findings(
@@ -292,20 +289,19 @@ def fit_pose(
     evidence = _gather(given, np.zeros(len(given.heatmaps), dtype=np.int64), image_size, config)
     pose, fwhm = _refine_peaks(evidence, _search(evidence, image_size, config), config)
     evidence = replace(evidence, weight=given.usable * trust_frames(explain(evidence, pose, fwhm)))
-    return refine_pose(evidence, pose, fwhm, evaluations=110)[0]
+    return refine_pose(evidence, pose, fwhm)[0]
 
 
 def _gather(given: Inputs, clip: np.ndarray, image_size: tuple[int, int], config: FitConfig) -> Evidence:
     """Heat and body zones of frames that passed."""
     zones = cut_zones(given.masks, max(config.columns, 3 * given.heatmaps.shape[2]))
     cell_px = (image_size[0] / zones.shape[3], image_size[1] / zones.shape[2])
-    return Evidence(given.heatmaps, zones, clip, given.usable.astype(np.float64), cell_px)
+    return Evidence(given.heatmaps, zones, clip, given.usable.astype(np.float64), cell_px, WANDER_C)
 
 
 def _search(evidence: Evidence, image_size: tuple[int, int], config: FitConfig) -> Search:
     """The coarse search: whole people are enough to find the basin; the bias of doing so is a small part of it."""
-    whole = replace(evidence, zones=evidence.zones.sum(axis=1, keepdims=True))
-    return search_poses(whole, image_size, config.fwhm, config.field_range)
+    return search_poses(evidence.merge_zones().coarsen(), image_size, config.fwhm, config.field_range)
 
 
 def _refine_peaks(evidence: Evidence, search: Search, config: FitConfig) -> tuple[Pose, float]:
@@ -314,15 +310,17 @@ def _refine_peaks(evidence: Evidence, search: Search, config: FitConfig) -> tupl
     if not peaks:
         raise CalibrationError("heat and masks share nothing at any pose; check that they are of the same clips")
     some = _thin(evidence)
-    pose, fwhm, _ = max(
-        (refine_pose(some, peak, config.fwhm, evaluations=60) for peak in peaks), key=lambda found: found[2]
-    )
-    return refine_pose(evidence, pose, fwhm, evaluations=60)[:2]
+    pose, fwhm, _ = max((refine_pose(some, peak, config.fwhm) for peak in peaks), key=lambda found: found[2])
+    return refine_pose(evidence, pose, fwhm)[:2]
 
 
 def _thin(evidence: Evidence) -> Evidence:
-    """Some frames, evenly: enough to tell one basin from another."""
-    return evidence.select(np.arange(len(evidence.heat)) % max(1, len(evidence.heat) // ENOUGH_FOR_BASIN) == 0)
+    """Some frames, evenly, each zone of one temperature in all: enough to tell one basin from another.
+
+    Temperatures that may wander make good of a wrong basin too: a rig upright by 0.66 to 0.62 was upside down by 0.60.
+    """
+    some = np.arange(len(evidence.heat)) % max(1, len(evidence.heat) // ENOUGH_FOR_BASIN) == 0
+    return replace(evidence.select(some), wander_c=())
 
 
 def _refine_orientations(evidence: Evidence, search: Search, fwhm: float) -> dict[tuple[int, bool], float]:
@@ -333,7 +331,7 @@ def _refine_orientations(evidence: Evidence, search: Search, fwhm: float) -> dic
     some = _thin(evidence)
     for way in rivals if len(rivals) > 1 else ():
         turned = replace(some, heat=np.ascontiguousarray(orient(some.heat, way)))
-        found[way] = refine_pose(turned, search.best_pose[way], fwhm, evaluations=100)[2]
+        found[way] = refine_pose(turned, search.best_pose[way], fwhm)[2]
     return found
 
 
@@ -344,21 +342,19 @@ def _refine_with_lens(
 
     The term stays if the halves, fitted with it, foretell each other better than without by more than chance.
     """
-    pose, fwhm, _ = refine_pose(evidence, pose, fwhm, evaluations=150)
+    pose, fwhm, _ = refine_pose(evidence, pose, fwhm)
     counts = evidence.optics(pose, fwhm).counts
     second = blocks % 2 == 1
-    plain = fit_halves(
-        evidence, (pose, fwhm), second, counts, lambda _, part: refine_pose(part, pose, fwhm, evaluations=80)[:2]
-    )
+    plain = fit_halves(evidence, (pose, fwhm), second, counts, lambda _, part: refine_pose(part, pose, fwhm)[:2])
     if bend_range is None:
         return pose, fwhm, plain, (plain.r2, plain.r2), pose
-    bent_pose, bent_fwhm, _ = refine_pose(evidence, pose, fwhm, evaluations=200, bend_range=bend_range)
+    bent_pose, bent_fwhm, _ = refine_pose(evidence, pose, fwhm, bend_range=bend_range)
     bent = fit_halves(
         evidence,
         (bent_pose, bent_fwhm),
         second,
         counts,
-        lambda _, part: refine_pose(part, bent_pose, bent_fwhm, evaluations=140, bend_range=bend_range)[:2],
+        lambda _, part: refine_pose(part, bent_pose, bent_fwhm, bend_range=bend_range)[:2],
     )
     lens_r2 = (plain.r2, bent.r2)
     edge = bent_pose.lens_k * (max(evidence.grid) / 2) ** 2
@@ -378,4 +374,4 @@ def _refine_interior(evidence: Evidence, pose: Pose, fwhm: float) -> Pose:
     inside = evidence.optics(pose, fwhm).interior()
     if min(inside.any(axis=0).sum(), inside.any(axis=1).sum()) < LEAST_INTERIOR:
         return pose
-    return refine_pose(evidence, pose, fwhm, evaluations=80, interior=True)[0]
+    return refine_pose(evidence, pose, fwhm, interior=True)[0]

@@ -7,15 +7,16 @@ zone is than what it hides; b_ij the background of a clip as that pixel sees it,
 of the room in that frame. b, e and a follow in closed form from the pose, so that only the pose is searched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from .geometry import GRID, bend, centred
-from .zones import ZONES
+from .temperatures import draw_hair, find_slack, solve_ordered
 
-PULL = 1e-4
+FINE_CELLS = 10  # across a thermal pixel or so: half as many are enough to find the basin
 FWHM_TO_SIGMA = 1 / 2.3548
 
 
@@ -56,6 +57,8 @@ class Evidence:
         group: (N,) int, 0..G-1: frames that share one background (a clip, or a state of the light).
         weight: (N,) float, 0..1: how far a frame is trusted.
         cell_px: (width, height) of one cell, px of the recorded image.
+        wander_c: (K,) degC, how far each zone's temperature is from its mean in one frame; () where it is the same in
+            all frames.
     """
 
     heat: np.ndarray
@@ -63,6 +66,7 @@ class Evidence:
     group: np.ndarray
     weight: np.ndarray
     cell_px: tuple[float, float]
+    wander_c: tuple[float, ...] = ()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -82,6 +86,17 @@ class Evidence:
         seen = optics.down @ narrow.reshape(rows, -1)
         return seen.reshape(self.grid[0], count, K, self.grid[1]).transpose(1, 2, 0, 3)
 
+    def mix(self, zone_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(U,) which rows of cells hold anything, as row * N + frame; (U, columns) their warmth by zone_c (N, K)."""
+        index, filled = self._filled
+        place, zone = np.divmod(index, self.zones.shape[1])
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        warmth = zone_c.astype(np.float32)[place % len(self.zones), zone]
+        sums = sparse.csr_array(
+            (warmth, np.arange(len(place)), np.append(first, len(place))), shape=(len(first), len(place))
+        )
+        return place[first], sums @ filled
+
     @cached_property
     def _filled(self) -> tuple[np.ndarray, np.ndarray]:
         """(F,) which rows of cells hold anything, as (row, frame, zone); (F, columns) those rows."""
@@ -98,7 +113,21 @@ class Evidence:
 
     def select(self, chosen: np.ndarray) -> "Evidence":
         """The same for some frames; groups keep their numbers."""
-        return Evidence(self.heat[chosen], self.zones[chosen], self.group[chosen], self.weight[chosen], self.cell_px)
+        heat, zones, group = self.heat[chosen], self.zones[chosen], self.group[chosen]
+        return Evidence(heat, zones, group, self.weight[chosen], self.cell_px, self.wander_c)
+
+    def coarsen(self) -> "Evidence":
+        """The same in cells of twice the size, where these are small enough for it."""
+        rows, columns = self.zones.shape[2:]
+        if columns < FINE_CELLS * self.grid[1] or columns % 2:
+            return self
+        even = np.pad(self.zones, ((0, 0), (0, 0), (0, rows % 2), (0, 0)))
+        zones = even.reshape(*self.zones.shape[:2], -1, 2, columns // 2, 2).mean(axis=(3, 5))
+        return replace(self, zones=zones, cell_px=(2 * self.cell_px[0], 2 * self.cell_px[1]))
+
+    def merge_zones(self) -> "Evidence":
+        """The same with whole people in place of zones, of one temperature in all frames."""
+        return replace(self, zones=self.zones.sum(axis=1, keepdims=True), wander_c=())
 
 
 def footprints(centres: np.ndarray, sigma: np.ndarray | float, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,9 +231,9 @@ def remove_levels(values: np.ndarray, evidence: Evidence, counts: np.ndarray) ->
         evidence: whose groups and weights to use.
         counts: (R, C), how far each pixel counts.
     """
-    share = counts / max(float(counts.sum()), 1e-12)
-    values = values - np.einsum("n...ij,ij->n...", values, share)[..., None, None]
-    flat = values.reshape(len(values), -1)
+    share = (counts / max(float(counts.sum()), 1e-12)).reshape(-1).astype(values.dtype)
+    pixels = values.reshape(*values.shape[:-2], -1)
+    flat = (pixels - (pixels @ share)[..., None]).reshape(len(values), -1)
     member, inverse = evidence._members
     return (flat - (member @ flat)[inverse]).reshape(values.shape)
 
@@ -214,22 +243,34 @@ class Explained:
     """How well a pose explains the heat.
 
     Attributes:
-        r2: share of the heat's variance that the masks explain, 0..1.
-        zone_c: (K,) degC, how much warmer each zone is than what it hides.
-        residual: (N, R, C) float32, degC, what is left.
+        r2: share of the heat's variance that the masks explain, each zone of one temperature in all frames; 0..1.
+        merit: the same with each frame's own temperatures, less what these are from the mean against `wander_c`: what
+            a fit maximises. r2 where nothing wanders.
+        zone_c: (K,) degC, how much warmer each zone is than what it hides; the mean over frames.
+        frame_c: (N, K) degC, the same in each frame.
+        residual: (N, R, C) float32, degC, what is left by `zone_c`.
         seen: (N, K, R, C) float32, what the pixels see of the zones, levels removed.
         counts: (R, C), how far each pixel counted.
+        slack: (N, K, K), how readily each frame's temperatures give way; zeros where nothing wanders.
+        squares: sum of the heat's weighted squares, degC^2, of which r2 and merit are shares.
     """
 
     r2: float
+    merit: float
     zone_c: np.ndarray
+    frame_c: np.ndarray
     residual: np.ndarray
     seen: np.ndarray
     counts: np.ndarray
+    slack: np.ndarray
+    squares: float
 
 
 def explain(evidence: Evidence, pose: Pose, fwhm: float, counts: np.ndarray | None = None) -> Explained:
     """Solve background, levels and zone temperatures at one pose, by weighted least squares.
+
+    Where temperatures wander, those of a frame are drawn to the mean as `wander_c` and `UNEXPLAINED_C` have it (the
+    best prediction of a mixed model), and the mean is the one that they are best drawn to.
 
     Args:
         evidence: N frames.
@@ -241,36 +282,33 @@ def explain(evidence: Evidence, pose: Pose, fwhm: float, counts: np.ndarray | No
     seen = evidence.see(optics)
     both = remove_levels(np.concatenate([seen, evidence.heat[:, None]], axis=1), evidence, counts)
     seen, heat = both[:, :-1], both[:, -1]
+    x, root = weigh(seen, evidence, counts)
+    y = heat.reshape(len(heat), -1) * root
+    V, m = (x @ x.transpose(0, 2, 1)).astype(np.float64), (x @ y[..., None])[..., 0].astype(np.float64)
+    slack = find_slack(V, evidence.wander_c)
+    taken = V @ slack
+    zone_c = solve_ordered((V - taken @ V).sum(axis=0), (m - (taken @ m[..., None])[..., 0]).sum(axis=0))
+    apart = (slack @ (m - V @ zone_c)[..., None])[..., 0]
+    left = y - zone_c.astype(np.float32) @ x
+    there, unexplained = float((y**2).sum()), float((left**2).sum())
+    # What the frames' own temperatures win back, their distance from the mean paid for
+    regained = float(np.einsum("nk,nk->", m - V @ zone_c, apart) - zone_c @ draw_hair(len(zone_c)) @ zone_c)
+    if there <= 1e-6:  # no pixel in the image: nothing is explained
+        there, unexplained, regained = 1.0, 1.0, 0.0
+    r2 = 1 - unexplained / there
+    residual = heat - (zone_c.astype(np.float32) @ seen.reshape(*seen.shape[:2], -1)).reshape(heat.shape)
+    return Explained(r2, r2 + regained / there, zone_c, zone_c + apart, residual, seen, counts, slack, there)
+
+
+def weigh(values: np.ndarray, evidence: Evidence, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, M, R * C) float32, values (N, M, R, C) times the (N, R * C) roots of their weights; and these roots."""
     root = np.sqrt(evidence.weight[:, None] * counts.reshape(1, -1)).astype(np.float32)
-    y = (heat.reshape(len(heat), -1) * root).reshape(-1)
-    x = (seen.reshape(*seen.shape[:2], -1) * root[:, None]).transpose(1, 0, 2).reshape(seen.shape[1], -1)
-    zone_c = solve_ordered((x @ x.T).astype(np.float64), (x @ y).astype(np.float64))
-    residual = heat - np.einsum("nkij,k->nij", seen, zone_c.astype(np.float32))
-    left = float((((residual.reshape(len(heat), -1)) * root) ** 2).sum())
-    there = float(y @ y)
-    r2 = 1 - left / there if there > 1e-6 else 0.0  # no pixel in the image: nothing is explained
-    return Explained(r2, zone_c, residual, seen, counts)
-
-
-def solve_ordered(V: np.ndarray, m: np.ndarray) -> np.ndarray:
-    """Temperatures of the five body zones, hair no warmer than face; of any other number, as they come.
-
-    Nobody's hair is: where faulty masks say so, it is because that lets the whole fit slide upwards. The two are given
-    one temperature then. In a simulator with faulty masks that halved the bias of ty, and changed nothing in another.
-
-    Args:
-        V: (K, K); m: (K,).
-    """
-    zone_c = solve_zones(V, m)
-    if len(zone_c) != len(ZONES) or zone_c[0] <= zone_c[1]:
-        return zone_c
-    tied = np.vstack([np.eye(len(ZONES))[:2].sum(axis=0), np.eye(len(ZONES))[2:]])
-    return solve_zones(tied @ V @ tied.T, tied @ m) @ tied
+    return values.reshape(*values.shape[:2], -1) * root[:, None], root
 
 
 def foretell(
     evidence: Evidence, pose: Pose, fwhm: float, zone_c: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How well a fit made elsewhere explains these frames: only backgrounds and levels are solved here.
 
     Args:
@@ -279,25 +317,15 @@ def foretell(
         counts: (R, C), how far each pixel counts; the same for fits that are to be compared.
 
     Returns:
-        (N,) float64, the squares left of each frame, degC^2; (N,), the squares there were.
+        (N,) float64, the squares left of each frame, degC^2; (N,), the squares there were; (N,), the squares left once
+        the frame's own temperatures have won back what they may.
     """
-    told = np.einsum("nkij,k->nij", evidence.see(evidence.optics(pose, fwhm)), zone_c.astype(np.float32))
-    heat = remove_levels(evidence.heat, evidence, counts)
-    left = heat - remove_levels(told, evidence, counts)
-    return tuple(
-        evidence.weight * np.einsum("nij,ij->n", part.astype(np.float64) ** 2, counts) for part in (left, heat)
-    )
-
-
-def solve_zones(V: np.ndarray, m: np.ndarray) -> np.ndarray:
-    """Zone temperatures a of V a = m, drawn faintly towards each other.
-
-    The pull is worth a few pixels' evidence: it settles a zone that was hardly seen and moves no other.
-
-    Args:
-        V: (..., K, K); m: (..., K).
-    """
-    K = V.shape[-1]
-    pull = np.eye(K) - 1 / K + 1e-3 * np.eye(K)
-    scale = np.trace(V, axis1=-2, axis2=-1)[..., None, None] * PULL + 1e-9
-    return np.linalg.solve(V + scale * pull, m[..., None])[..., 0]
+    seen = evidence.see(evidence.optics(pose, fwhm))
+    both = remove_levels(np.concatenate([seen, evidence.heat[:, None]], axis=1), evidence, counts)
+    (x, root), heat = weigh(both[:, :-1], evidence, counts), both[:, -1]
+    y = heat.reshape(len(heat), -1) * root
+    rest = y - zone_c.astype(np.float32) @ x
+    left, had = (np.einsum("np,np->n", part, part, dtype=np.float64) for part in (rest, y))
+    m = (x @ rest[..., None]).astype(np.float64)
+    slack = find_slack((x @ x.transpose(0, 2, 1)).astype(np.float64), evidence.wander_c)
+    return left, had, left - (m.transpose(0, 2, 1) @ slack @ m)[:, 0, 0]

@@ -1,87 +1,141 @@
 """From the right basin to the best pose, footprint and time offset; and which frames to trust on the way."""
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
-from .forward import Evidence, Explained, Pose, explain
+from .forward import Evidence, Explained, Pose, explain, remove_levels, weigh
 from .lag import HeatmapSeries
+from .slopes import find_slopes
+from .temperatures import draw_hair, tie_zones
 
-SIMPLEX_STEPS = (0.15, 0.15, 0.05, 0.1, 0.05)  # tx, ty in thermal pixels; ln s, ln fwhm; bend at the edge
-FURTHEST = (2.0, 2.0, 0.3, 1.0, 0.5)  # of the same: where heat and masks share nothing, a simplex wanders off
+# How far a run goes, in the units of `SLOPES`: where heat and masks share nothing, it would wander off
+FURTHEST = (2.0, 2.0, 0.3, 1.0)
+LONGEST_STEP = (0.5, 0.5, 0.1, 0.25, 0.06)  # of the same: beyond it a slope says little
 FWHM_LIMITS = (0.4, 2.5)  # thermal pixels; outside is no footprint of this sensor
-
-
-@dataclass(frozen=True)
-class _Vertex:
-    """Steps of a simplex, read as a pose and a footprint about those it starts from."""
-
-    pose: Pose
-    fwhm: float
-    edge: float
-    bend_range: tuple[float, float] | None
-
-    def unpack(self, u: np.ndarray) -> tuple[Pose, float]:
-        far = np.array(FURTHEST[: len(u)])
-        u = np.clip(u, -far, far)
-        start, s, k = self.pose, self.pose.s * float(np.exp(u[2])), self.pose.lens_k
-        if self.bend_range:
-            # Halfway out stands still while the term moves, or the simplex would have to creep along a valley
-            k = float(np.clip(k * self.edge**2 + u[4], *self.bend_range)) / self.edge**2
-            s *= (1 + start.lens_k * self.edge**2 / 4) / (1 + k * self.edge**2 / 4)
-        moved = Pose(float(start.tx + start.s * u[0]), float(start.ty + start.s * u[1]), s, k)
-        return moved, float(np.clip(self.fwhm * np.exp(u[3]), *FWHM_LIMITS))
-
-
-def _misfit(evidence: Evidence, vertex: _Vertex, counts: np.ndarray, u: np.ndarray) -> float:
-    return -explain(evidence, *vertex.unpack(u), counts).r2
+STEPS = 15  # of a run at most; most take 4 to 8
+SETTLED_R2 = 1e-6  # a step that gains less ends the run: a thousandth of a thermal pixel or so
+DAMPING, LIGHTEST, HEAVIEST = 1e-3, 1e-6, 1e4  # of the first step; the least; of the last that is tried
 
 
 def refine_pose(
     evidence: Evidence,
     pose: Pose,
     fwhm: float,
-    evaluations: int,
     *,
     bend_range: tuple[float, float] | None = None,
     interior: bool = False,
 ) -> tuple[Pose, float, float]:
     """The best pose and footprint near a pose, and the r2 there.
 
-    Nelder-Mead in two runs; how far each thermal pixel counts stays still within a run, so that the score cannot gain
-    by pushing a badly explained pixel out of the picture.
+    Levenberg and Marquardt's damped least squares in two runs; what they raise is the merit, see `forward.Explained`.
+    Backgrounds, levels and temperatures follow the pose in closed form, so they are projected out of its slopes
+    (variable projection, Kaufman 1975). How far each thermal pixel counts stays still within a run, so that the score
+    cannot gain by pushing a badly explained pixel out of the picture.
 
     Args:
         evidence: N frames.
         pose, fwhm: where to start.
-        evaluations: of the model, both runs together.
         bend_range: frees the lens term within these, as a share of the edge's distance; else it stays what it is.
         interior: rest on the pixels whose footprint lies well inside the image alone.
     """
-    from scipy.optimize import minimize
-
-    free = 5 if bend_range else 4
-    edge = max(evidence.grid) / 2
     r2 = -1.0
     for _ in range(2):
         optics = evidence.optics(pose, fwhm)
-        vertex = _Vertex(pose, fwhm, edge, bend_range)
-        loss = partial(_misfit, evidence, vertex, optics.interior() if interior else optics.counts)
-        found = minimize(
-            loss,
-            np.zeros(free),
-            method="Nelder-Mead",
-            options={
-                "maxfev": evaluations // 2,
-                "initial_simplex": np.vstack([np.zeros(free), np.diag(SIMPLEX_STEPS[:free])]),
-                "xatol": 5e-4,
-                "fatol": 1e-7,
-            },
-        )
-        pose, fwhm = vertex.unpack(found.x)
-        r2 = -float(found.fun)
+        counts = optics.interior() if interior else optics.counts
+        pose, fwhm, r2 = _descend(evidence, pose, fwhm, counts, bend_range)
     return pose, fwhm, r2
+
+
+def _descend(
+    evidence: Evidence, pose: Pose, fwhm: float, counts: np.ndarray, bend_range: tuple[float, float] | None
+) -> tuple[Pose, float, float]:
+    """One run: the pixels' weights stand still."""
+    free = 5 if bend_range else 4
+    edge = max(evidence.grid) / 2
+    ends = [_find_end(pose, fwhm, sign, bend_range, edge) for sign in (-1, 1)]
+    explained = explain(evidence, pose, fwhm, counts)
+    damping = DAMPING
+    for _ in range(STEPS):
+        H, g = _normal_equations(evidence, explained, pose, fwhm, free)
+        least, most = (_measure_step(pose, fwhm, *end, edge)[:free] for end in ends)
+        before = explained
+        while explained is before and damping < HEAVIEST:
+            step = _solve_within(H + np.diag(np.diag(H) * damping + 1e-12), g, least, most)
+            if float(g @ step) < SETTLED_R2 * explained.squares:  # what it promises
+                return pose, fwhm, explained.r2
+            step = step / max(1.0, float(np.abs(step / LONGEST_STEP[:free]).max()))
+            there = _shift(pose, fwhm, step, edge)
+            tried = explain(evidence, *there, counts)
+            if tried.merit >= explained.merit:
+                (pose, fwhm), explained = there, tried
+            else:
+                damping *= 8
+        damping = max(damping / 10, LIGHTEST)
+        if explained.merit - before.merit < SETTLED_R2:
+            break
+    return pose, fwhm, explained.r2
+
+
+def _normal_equations(
+    evidence: Evidence, explained: Explained, pose: Pose, fwhm: float, free: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(F, F) curvature and (F,) pull of the first F of `SLOPES`, less what zone temperatures would make good."""
+    counts = explained.counts
+    slopes = remove_levels(find_slopes(evidence, pose, fwhm, explained.frame_c)[:, :free], evidence, counts)
+    (x, root), (j, _) = (weigh(values, evidence, counts) for values in (explained.seen, slopes))
+    apart = (explained.frame_c - explained.zone_c).astype(np.float32)
+    left = explained.residual.reshape(len(root), -1) * root - np.einsum("nkp,nk->np", x, apart)
+    # Of each frame first what its own temperatures take, then of all what the mean ones do
+    V, m = ((x @ other.transpose(0, 2, 1)).astype(np.float64) for other in (x, j))
+    given = explained.slack @ m
+    H = np.einsum("nfp,ngp->fg", j, j, optimize=True) - np.einsum("nkf,nkg->fg", m, given)
+    V, m = (V - V @ explained.slack @ V).sum(axis=0), (m - V @ given).sum(axis=0)
+    tie = tie_zones(explained.zone_c)
+    V, m = tie @ (V + draw_hair(len(V))) @ tie.T, tie @ m
+    V += np.eye(len(V)) * (1e-6 * np.trace(V) + 1e-9)
+    return H - m.T @ np.linalg.solve(V, m), np.einsum("nfp,np->f", j, left).astype(np.float64)
+
+
+def _solve_within(H: np.ndarray, g: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """The step H u = g; a parameter that would leave its range stops at its end, and the others make the best of it."""
+    step, held = np.linalg.solve(H, g), np.zeros(len(g), dtype=bool)
+    for _ in g:
+        beyond = ~held & ((step < least) | (step > most))
+        if not beyond.any():
+            break
+        step[beyond] = np.clip(step, least, most)[beyond]
+        held |= beyond
+        left = ~held
+        step[left] = np.linalg.solve(H[np.ix_(left, left)], g[left] - H[np.ix_(left, held)] @ step[held])
+    return step
+
+
+def _shift(pose: Pose, fwhm: float, step: np.ndarray, edge: float) -> tuple[Pose, float]:
+    """Pose and footprint a step away, in the units of `SLOPES`; four numbers leave the lens term where it is."""
+    k = pose.lens_k + (float(step[4]) / edge**2 if len(step) > 4 else 0.0)
+    moved = Pose(
+        float(pose.tx + pose.s * step[0]), float(pose.ty + pose.s * step[1]), float(pose.s * np.exp(step[2])), k
+    )
+    return moved, float(fwhm * np.exp(step[3]))
+
+
+def _measure_step(pose: Pose, fwhm: float, end: Pose, end_fwhm: float, edge: float) -> np.ndarray:
+    """(5,) the step from one to the other, `_shift` turned about."""
+    return np.array([
+        (end.tx - pose.tx) / pose.s, (end.ty - pose.ty) / pose.s, np.log(end.s / pose.s), np.log(end_fwhm / fwhm),
+        (end.lens_k - pose.lens_k) * edge**2,
+    ])  # fmt: skip
+
+
+def _find_end(
+    pose: Pose, fwhm: float, sign: int, bend_range: tuple[float, float] | None, edge: float
+) -> tuple[Pose, float]:
+    """As far as a run may go one way."""
+    end, width = _shift(pose, fwhm, sign * np.array(FURTHEST), edge)
+    if bend_range:
+        end = replace(end, lens_k=bend_range[(sign + 1) // 2] / edge**2)
+    return end, float(np.clip(width, *FWHM_LIMITS))
 
 
 def refine_lag(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .forward import FWHM_TO_SIGMA, Evidence, Pose, footprints, solve_zones, trust
+from .forward import FWHM_TO_SIGMA, Evidence, Pose, footprints, trust
 from .geometry import centred
+from .temperatures import solve_zones
 
 # How a grid may be mounted: quarter turns anticlockwise, then left and right swapped (as rig.toml has them).
 ORIENTATIONS = tuple((turns, mirror) for mirror in (False, True) for turns in range(4))

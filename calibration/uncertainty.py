@@ -8,8 +8,7 @@ observation (Huber 1967; blocks as in Liang and Zeger 1986).
 import numpy as np
 
 from .forward import Evidence, Explained, Pose, remove_levels
-
-STEPS = (0.02, 0.02, 0.01, 0.02, 0.01)  # for the slopes: tx, ty in thermal pixels, ln s, ln fwhm, bend at the edge
+from .slopes import find_slopes
 
 
 def number_blocks(clip: np.ndarray, times_ns: np.ndarray | None, seconds: float) -> np.ndarray:
@@ -41,23 +40,10 @@ def sandwich(
     Returns:
         (4,) float64; infinite where the frames do not settle a parameter.
     """
-    slopes = []
-    half = max(evidence.grid) / 2
+    told = np.broadcast_to(explained.zone_c, (len(evidence.heat), len(explained.zone_c)))
     # A lens term in use was fitted too, and s pays for it
-    for number, step in enumerate(STEPS if pose.lens_k else STEPS[:4]):
-        ends = []
-        for sign in (-1, 1):
-            u = np.zeros(5)
-            u[number] = sign * step
-            moved = Pose(
-                pose.tx + pose.s * float(u[0]),
-                pose.ty + pose.s * float(u[1]),
-                pose.s * float(np.exp(u[2])),
-                pose.lens_k + float(u[4]) / half**2,
-            )
-            seen = evidence.see(evidence.optics(moved, fwhm * float(np.exp(u[3]))))
-            ends.append(np.einsum("nkij,k->nij", seen, explained.zone_c.astype(np.float32)))
-        slopes.append(remove_levels((ends[1] - ends[0]) / (2 * step), evidence, explained.counts))
+    free = find_slopes(evidence, pose, fwhm, told)[:, : 5 if pose.lens_k else 4]
+    slopes = list(remove_levels(free, evidence, explained.counts).transpose(1, 0, 2, 3))
     if rate is not None:
         slopes.append(-remove_levels(rate.astype(np.float32), evidence, explained.counts))
     weight = (evidence.weight[:, None, None] * explained.counts).reshape(len(evidence.weight), -1)
@@ -71,13 +57,13 @@ def sandwich(
     count = int(blocks.max()) + 1
     blocked = np.zeros((count, J.shape[-1]))
     np.add.at(blocked, blocks, pull)
-    free = J.shape[-1] + P.shape[-1]
+    parameters = J.shape[-1] + (P.shape[-1] + 1) // 2  # zones run into each other: two tell little more than one
     try:
         inverse = np.linalg.inv(bread)
     except np.linalg.LinAlgError:
         return np.full(4, np.inf)
     # Few blocks say too little about how blocks differ: the usual correction, and no claim at all below its reach.
-    correction = count / (count - free) if count > free else np.inf
+    correction = count / (count - parameters) if count > parameters else np.inf
     variance = np.diag(inverse @ blocked.T @ blocked @ inverse) * correction
     scale = np.array([pose.s, pose.s, pose.s, 1.0])
     offset = variance[-1] if rate is not None else 0.0

@@ -166,7 +166,7 @@ def test_the_model_explains_heat_made_by_itself(rigs) -> None:
     """Heat made of zones, backgrounds of two clips and levels of every frame is explained to the last bit."""
     rng = np.random.default_rng(3)
     zones = cut_zones(rigs[0].true_masks, 80)
-    pose, zone_c = Pose(310, 190, 61), np.array([2.5, 5, 4, 3.5, 3])
+    pose, zone_c = Pose(310, 190, 61), np.array([2.5, 5, 4, 3.7, 3.5, 3.2, 4.5, 3])
     seen, _ = see(zones, (8.0, 8.0), pose, 1.0)
     clip = (np.arange(len(zones)) > 70).astype(int)
     heat = np.einsum("nkij,k->nij", seen, zone_c) + rng.normal(22, 1, (2, 8, 8))[clip]

@@ -14,6 +14,7 @@ from lrt.calibration.geometry import CalibrationError, read_calibration, write_c
 from lrt.calibration.heldout import fit_halves, weigh_gain
 from lrt.calibration.refine import refine_pose
 from lrt.calibration.search import orient, orientations
+from lrt.calibration.temperatures import solve_ordered
 from lrt.calibration.verdict import Findings, _tell_mounting, judge
 from lrt.calibration.zones import cut_zones
 from lrt.rig.clip.read import orient as mount
@@ -23,12 +24,12 @@ FAST = FitConfig(lens=False)
 
 
 def make_heat(masks: np.ndarray, pose: Pose, grid: tuple[int, int], noise_c: float = 0.2, fwhm: float = 1.0):
-    """(N, R, C) degC: what a sensor of any grid would read of people of five zones, by the model itself."""
+    """(N, R, C) degC: what a sensor of any grid would read of people of all zones, by the model itself."""
     rng = np.random.default_rng(5)
     zones = cut_zones(masks, 160)
     cell_px = (IMAGE[0] / zones.shape[3], IMAGE[1] / zones.shape[2])
     seen, _ = see(zones, cell_px, pose, fwhm, grid)
-    heat = np.einsum("nkij,k->nij", seen, [3.0, 6.0, 4.0, 4.5, 3.0]) + rng.normal(22, 0.4, grid)
+    heat = np.einsum("nkij,k->nij", seen, [3.0, 6.0, 4.0, 4.2, 4.5, 4.5, 5.0, 3.0]) + rng.normal(22, 0.4, grid)
     return (heat + rng.normal(0, noise_c, heat.shape)).astype(np.float32)
 
 
@@ -110,7 +111,7 @@ def test_a_term_that_helps_its_own_half_alone_is_no_gain(rig) -> None:
     heat = make_heat(rig.true_masks, Pose(315, 186, 62), (8, 8))
     zones = cut_zones(rig.true_masks, 80)
     evidence = Evidence(heat, zones, np.zeros(120, int), np.ones(120), (8.0, 8.0))
-    pose, fwhm, _ = refine_pose(evidence, Pose(315, 186, 62), 1.0, 60)
+    pose, fwhm, _ = refine_pose(evidence, Pose(315, 186, 62), 1.0)
     blocks = np.arange(120) // 10
     counts = evidence.optics(pose, fwhm).counts
     plain = fit_halves(evidence, (pose, fwhm), blocks % 2 == 1, counts, lambda *_: (pose, fwhm))
@@ -234,12 +235,19 @@ def test_a_guess_for_another_grid_covers_the_same_field() -> None:
 
 
 def test_hair_is_never_warmer_than_a_face(rig) -> None:
-    """Heat made with hot hair: the two are given one temperature."""
+    """Heat made with hot hair: the face is given what the pull leaves, and no less than the hair."""
     zones = cut_zones(rig.true_masks, 80)
     seen, _ = see(zones, (8.0, 8.0), Pose(315, 186, 62), 1.0)
-    heat = (np.einsum("nkij,k->nij", seen, [9.0, 4.0, 4.0, 4.0, 3.0]) + 22).astype(np.float32)
+    heat = (np.einsum("nkij,k->nij", seen, [9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0]) + 22).astype(np.float32)
     found = explain(Evidence(heat, zones, np.zeros(120, int), np.ones(120), (8.0, 8.0)), Pose(315, 186, 62), 1.0)
-    assert found.zone_c[0] == found.zone_c[1]
+    assert found.zone_c[0] <= found.zone_c[1]
+
+
+def test_evidence_that_no_pull_outweighs_gives_hair_and_face_one_temperature() -> None:
+    much = 1e5
+    zone_c = solve_ordered(much * np.eye(8), much * np.array([9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0]))
+    assert zone_c[0] == zone_c[1]
+    assert zone_c[0] == pytest.approx(6.5, rel=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ from lrt.rig.settings import TwinScene, load_rig, open_thermal
 
 from .__main__ import machine
 
-ROUNDS, PICTURES, FITTED = 15, 32, 32
+ROUNDS, PICTURES = 15, 12
 LIVE_MS = 100.0  # the sensor's period: a picture that takes longer is not drawn of every heatmap
 
 Draw = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -172,7 +172,7 @@ def _exported_forms(
     encoder = folder / "inversion.onnx"
     onnx.save(encoder_graph(networks.inversion.eval(), config), encoder)
     fp32 = generator_graph(inference_form(networks.generator), config)
-    graphs = {"fp32": fp32, "int8": quantise(fp32, z[:FITTED], heat[:FITTED])}
+    graphs = {"fp32": fp32, "int8": quantise(fp32, z, heat)}
     found: dict[str, tuple[Draw, int, str]] = {}
     for precision, graph in graphs.items():
         path = folder / f"{precision}.onnx"

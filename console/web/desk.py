@@ -109,7 +109,7 @@ class Desk:
                 raise RefusedError("busy", f"clip {recorder.clip_id} is being recorded; stop that one first")
             self.seat.take(phone, wish.phone, recording=False, by_force=False)
             self._refuse(wish.header)
-            warnings = await asyncio.to_thread(self.daemon.foresee, wish.header)
+            warnings = await asyncio.to_thread(self._foresee, wish.header)
             self.before = wish
             if wish.countdown_s:
                 count = _Countdown(wish, phone, time.monotonic() + wish.countdown_s)
@@ -117,7 +117,7 @@ class Desk:
                 count.task = asyncio.create_task(self._begin_after(count))
             else:
                 await self._begin(phone, wish)
-            return list(warnings)
+            return warnings
 
     def _refuse(self, header: ClipHeader) -> None:
         clips = self.daemon.clips
@@ -125,6 +125,13 @@ class Desk:
             raise RefusedError("exists", f"clip {header.clip_id} is there already; choose another id")
         if self.daemon.watch.minutes_left(clips) <= 0:
             raise RefusedError("full", "the disk is full: delete clips, or copy them away first")
+
+    def _foresee(self, header: ClipHeader) -> list[str]:
+        warnings = self.daemon.foresee(header)
+        for found in self.daemon.check()["findings"]:
+            if found["level"] == RED:
+                raise RefusedError("unfit", f"nothing should be recorded like this: {found['says']}; {found['do']}")
+        return list(warnings)
 
     async def _begin(self, phone: str, wish: Wish) -> None:
         self._mine = (wish.header.clip_id, phone)

@@ -314,9 +314,11 @@ class Source:
 
 
 class Numbers:
-    """A rig of numbers: 10 heatmaps/s with somebody at the left, 20 images/s; what is behind it can be pulled out."""
+    """A rig of numbers: 10 heatmaps/s with somebody at the left, and images; what is behind it can be pulled out."""
 
-    def __init__(self, size: tuple[int, int] = (320, 240), synthetic: bool = True, **sensor: Any) -> None:
+    def __init__(
+        self, size: tuple[int, int] = (320, 240), synthetic: bool = True, period_ns: int = 50_000_000, **sensor: Any
+    ) -> None:
         from dataclasses import replace
 
         import cv2
@@ -339,7 +341,7 @@ class Numbers:
             for _ in range(4)
         ]
         self.sensor = Source(clock, 100_000_000, heatmap)
-        self.camera = Source(clock, 50_000_000, lambda ns, number: Jpeg(ns, pictures[number % 4], number, size))
+        self.camera = Source(clock, period_ns, lambda ns, number: Jpeg(ns, pictures[number % 4], number, size))
         record = RecordSettings(preroll_s=0.5, reserve_mb=0, patience_s=3)
         settings = RigSettings(SensorSettings(bus=99, **sensor), CameraSettings(size=size, rate=20.0), record)
         if synthetic:

@@ -288,3 +288,15 @@ def test_a_file_beside_the_clips_that_cannot_be_read_is_told_and_the_page_lives(
         'version = 2\nclothing = ["white", "red", "green", "blue", "black", "grey"]\n'
     )
     wait_for(lambda: "grey" in state(client)["vocabulary"]["clothing"])
+
+
+def test_a_rig_whose_health_is_red_is_refused_with_what_is_wrong_and_what_to_do(page_server):
+    """Four pictures a second: most heatmaps have none near enough."""
+    served = page_server(period_ns=250_000_000)
+    client = served.client()
+    wait_for(lambda: any(found["what"] == "pairing" for found in state(client)["health"]["findings"]))
+    refused = record(client, "never").json()
+    assert refused["code"] == "unfit"
+    assert "have an image within" in refused["error"]
+    assert "raise [camera] rate" in refused["error"]
+    assert not any(served.clips.glob("never*"))

@@ -20,7 +20,6 @@ from vm_cut_clips import judge_cuts
 from vm_cut_files import judge_builds, judge_checkpoints, make_checkpoints
 from vm_image import ROOT, BenchError, cache_folder, check_tools, make_image
 from vm_machine import Machine, accelerator, install_lrt
-from vm_picamera import try_picamera
 from vm_powercut import LoggedDisk
 from vm_report import NOT_RUN, Group, Report, write_report
 from vm_scene import make_scene
@@ -40,7 +39,7 @@ udevadm settle
 def main() -> int:
     wanted = argparse.ArgumentParser(prog="tests/vm", description=__doc__)
     wanted.add_argument("--keep", action="store_true", help="keep the machines' folders, and say where they are")
-    wanted.add_argument("--only", nargs="*", default=[], metavar="PART", help="i2c v4l2 systemd whole power picamera2")
+    wanted.add_argument("--only", nargs="*", default=[], metavar="PART", help="i2c v4l2 systemd whole power")
     wanted.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of report.json and report.html")
     asked = wanted.parse_args()
     began_s = time.monotonic()
@@ -106,8 +105,6 @@ def run_all(only: Sequence[str], work: Path) -> Report:
             power(machine, disks, report, with_clips=wants("whole"))
     if wants("power"):
         judge(disks, report)
-    if wants("picamera2"):
-        report.add(group_of("picamera2", lambda: try_picamera(log, work, wheel)))
     report.not_run += NOT_RUN
     return report
 

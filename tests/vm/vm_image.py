@@ -31,8 +31,6 @@ KERNEL = ("linux-image-amd64", "initramfs-tools")
 LAYOUT = "1"  # count up when this file makes another image of the same packages
 BUILD = ("linux-headers-amd64", "gcc", "make", "libc6-dev", "v4l2loopback-dkms")
 RIG = (*BASE, *KERNEL, *BUILD, "v4l-utils", "i2c-tools")
-CAMERA = (*BASE, "python3-libcamera", "libcamera-ipa", "libcamera-tools", "python3-prctl")
-CAMERA_WHEELS = ("av", "jsonschema", "libarchive-c", "piexif", "pillow", "simplejpeg", "tqdm", "videodev2")
 
 
 class BenchError(Exception):
@@ -102,21 +100,7 @@ def make_image(log: Path) -> Image:
         BenchError: a step failed; its last lines.
     """
     tree = _make_tree("trixie", RIG, log)
-    return _make("trixie", tree, tree, "3.13", read_dependencies(), [], log)
-
-
-def make_camera_image(log: Path) -> Image:
-    """The machine with the newest libcamera and the real picamera2, under the kernel of the other: forky.
-
-    Raises:
-        BenchError: a step failed; its last lines.
-    """
-    kernel = _make_tree("trixie", RIG, log)
-    tree = _make_tree("forky", CAMERA, log)
-    modules = tree / "root/usr/lib/modules"
-    if not modules.exists():
-        shutil.copytree(kernel / "root/usr/lib/modules", modules, symlinks=True)
-    return _make("forky", tree, kernel, "3.14", [*read_dependencies(), *CAMERA_WHEELS], ["picamera2>=0.3.30"], log)
+    return _make("trixie", tree, "3.13", read_dependencies(), log)
 
 
 def read_dependencies() -> list[str]:
@@ -124,20 +108,15 @@ def read_dependencies() -> list[str]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
 
-def _make(
-    suite: str, tree: Path, kernel: Path, python: str, wheels: Sequence[str], alone: Sequence[str], log: Path
-) -> Image:
-    """The image of a tree with wheels in /opt/lrt; `alone` are those that come without what they ask for."""
+def _make(suite: str, tree: Path, python: str, wheels: Sequence[str], log: Path) -> Image:
+    """The image of a tree, with wheels in /opt/lrt."""
     guest = [(HERE / "guest" / name).read_bytes() for name in ("agent.sh", "bench-agent.service")]
-    folder = cache_folder() / f"{suite}-{key_of(tree.name, kernel.name, *wheels, *alone, *guest, LAYOUT)}"
+    folder = cache_folder() / f"{suite}-{key_of(tree.name, *wheels, *guest, LAYOUT)}"
     built = not (folder / "done").exists()
     if built:
         _forget_others(f"{suite}-", folder)
-        fetched = _download(wheels, python, folder, log)
-        if alone:
-            _download(["--no-deps", *alone], python, folder, log)
-        _install(tree, fetched, log)
-        _finish(tree, kernel, folder, "4G", log)
+        _install(tree, _download(wheels, python, folder, log), log)
+        _finish(tree, folder, "4G", log)
     return Image(folder / "root.img", folder / "vmlinuz", folder / "initrd.img", built)
 
 
@@ -203,8 +182,7 @@ def _make_tree(suite: str, packages: Sequence[str], log: Path) -> Path:
         *([source] if (source := mirror()) else []),
     ]
     run(command, log, f"mmdebstrap {suite}", {"TMPDIR": str(folder)})
-    if "linux-headers-amd64" in packages:
-        _build_module(tree, log)
+    _build_module(tree, log)
     for unused in ("usr/src", "usr/lib/gcc", "usr/libexec/gcc", "var/lib/apt/lists", "var/cache/apt"):
         shutil.rmtree(tree / unused, ignore_errors=True)  # the modules are made
     (folder / "done").touch()
@@ -256,11 +234,11 @@ def _install(tree: Path, wheels: Path, log: Path) -> None:
     )
 
 
-def _finish(tree: Path, kernel: Path, folder: Path, size: str, log: Path) -> None:
+def _finish(tree: Path, folder: Path, size: str, log: Path) -> None:
     """Kernel and initrd out, the agent in, and all of it into an ext4 image."""
-    root, boot = tree / "root", kernel / "root/boot"
-    shutil.copy(next(boot.glob("vmlinuz-*")), folder / "vmlinuz")
-    shutil.copy(next(boot.glob("initrd.img-*")), folder / "initrd.img")
+    root = tree / "root"
+    shutil.copy(next((root / "boot").glob("vmlinuz-*")), folder / "vmlinuz")
+    shutil.copy(next((root / "boot").glob("initrd.img-*")), folder / "initrd.img")
     agent = root / "usr/local/sbin/bench-agent"
     shutil.copy(HERE / "guest/agent.sh", agent)
     agent.chmod(0o755)

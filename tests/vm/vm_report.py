@@ -24,9 +24,9 @@ TITLES = {
     "control": "Power cuts: the control",
     "checkpoints": "Power cuts: checkpoints",
     "builds": "Power cuts: datasets",
-    "picamera2": "picamera2",
 }
 NOT_RUN = [
+    "picamera2 on the real libcamera: tests/rig checks lrt's driver with libcamera stubbed",
     "A Raspberry Pi: its camera pipeline (ISP, exposure, white balance), its I2C controller, copper, lens and warmth",
     "Raspberry Pi OS and its own packages of libcamera and picamera2",
     "Timing figures of a Pi: the machine's clock counts instructions, 2 ns each, or is the host's under KVM",

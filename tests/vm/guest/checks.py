@@ -42,7 +42,8 @@ class Checks:
     def hold(self, name: str, holds: Any, says: object = "") -> None:
         """Note whether a claim holds, and what was seen; where a job hangs, its last line tells after what."""
         print(f"{'held' if holds else 'NOT'}  {name}: {says}", flush=True)
-        self.found.append({"name": name, "ok": bool(holds), "says": str(says)})
+        said = "; ".join(map(str, says)) if isinstance(says, list) else str(says)
+        self.found.append({"name": name, "ok": bool(holds), "says": said})
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:
@@ -89,6 +90,12 @@ def sh(command: str, limit_s: float = 60.0) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return 124, f"no end within {limit_s:g} s"
     return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def last_json(said: str) -> dict[str, Any]:
+    """The JSON object that a command printed among what it said; {} where there is none."""
+    lines = [line for line in said.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines else {}
 
 
 def wait_for(holds: Callable[[], Any], limit_s: float, period_s: float = 0.2) -> bool:

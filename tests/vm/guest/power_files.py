@@ -32,7 +32,7 @@ def write_checkpoints(folder: Path, device: str, seconds: float, payloads: Path)
             if time.monotonic() > end_s:
                 return step
             with (folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps({"phase": "gan", "step": step, "loss": 1.0}) + "\n")
+                file.write(json.dumps({"phase": "gan", "step": step, "metrics": {"loss": 1.0}}) + "\n")
             write_whole(folder / "checkpoint.pt", content)
             marks.tell(step=step)
             marks.write()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from checks import CONTROL, Checks, sh, wait_for, write_rig
+from checks import CONTROL, Checks, last_json, sh, wait_for, write_rig
 
 CLIPS = Path("/var/lib/lrt/clips")
 CAPTURE = "lrt capture --clothing red --lighting bright --consent TEST --json"
@@ -38,8 +38,7 @@ def header(clip_id: str) -> dict[str, Any]:
 
 def is_fit() -> bool:
     """Whether the daemon would record now."""
-    code, said = as_user("tech", "lrt status --json")
-    found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    found = last_json(as_user("tech", "lrt status --json")[1])
     return bool(found) and not (found["sensor_problem"] or found["camera_problem"]) and found["sensor_age_s"] < 1
 
 
@@ -86,12 +85,12 @@ def recording(checks: Checks) -> None:
         "the clip belongs to lrt, and others may not look",
         sh(f"stat -c %U:%G:%a {CLIPS}/by-tech/clip.mcap")[1] == "lrt:lrt:660",
     )
-    found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    found = last_json(said)
     checks.figures |= {
         f"clip_{name}": found.get(name) for name in ("heatmaps", "images", "missed", "lost_images", "pair_error_ms_p95")
     }
     code, said = as_user("tech", "lrt check --json")
-    checks.hold("`lrt check` answers that user", code in (0, 1) and said.startswith("{"), said[-300:])
+    checks.hold("`lrt check` answers that user", code in (0, 1) and last_json(said), said[-300:])
     code, said = as_user("guest", "LRT_SOCKET=/run/lrt/rig.sock lrt status")
     checks.hold("a user in no group is refused, in one line", code == 1 and "no right" in said, said.splitlines()[-1:])
 

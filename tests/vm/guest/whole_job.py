@@ -3,13 +3,12 @@
 whole_job.py SCENE.npz start | finish      `start` measures the offset while the wave is fed, `finish` does the rest
 """
 
-import json
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
-from checks import Checks, read_jpegs, sh, wait_for
+from checks import Checks, last_json, read_jpegs, sh, wait_for
 from systemd_job import CAPTURE, CLIPS, as_user, header, is_fit
 
 from lrt.dataset.loading import load_pairs
@@ -24,7 +23,7 @@ OFFSET_MS, GEOMETRY = 25.0, 0.3  # what emulation may cost: ms, and share of a t
 def measure_offset(checks: Checks, truth: dict[str, float]) -> None:
     checks.hold("the service is up and fit", wait_for(is_fit, 60, 2.0))
     code, said = sh("runuser -u lrt -- lrt sync-check --seconds 25 --json", 150)
-    found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    found = last_json(said)
     off = abs(found.get("offset_ms", np.inf) - truth["offset_ms"])
     checks.hold(
         "sync-check measures the time offset",
@@ -64,7 +63,7 @@ def go_on(checks: Checks, scene_file: str, truth: dict[str, float]) -> None:
             f"{CAPTURE} --clip-id {clip_id} --seconds {seconds}",
             120,
         )
-        found = json.loads(said.splitlines()[-1]) if code == 0 else {}
+        found = last_json(said)
         checks.hold(f"clip {clip_id} is recorded", code == 0 and found["pairs"] > 5 * seconds, said[-300:])
         code, said = sh(f"lrt clips verify {CLIPS}/{clip_id}", 120)
         checks.hold(
@@ -77,7 +76,7 @@ def go_on(checks: Checks, scene_file: str, truth: dict[str, float]) -> None:
     checks.hold("frames are exported for drawing masks", code == 0, said[-300:])
     count = find_masks(scene_file)
     code, said = sh(f"lrt calibrate {clips} --frames 60 --masks {MASKS} --out {CALIBRATION} --json", 300)
-    fit = json.loads(said.splitlines()[-1]) if code == 0 else {}
+    fit = last_json(said)
     off = np.hypot(fit.get("tx", np.inf) - truth["tx"], fit.get("ty", np.inf) - truth["ty"]) / truth["s"]
     checks.hold(
         "the fit on given masks finds the shift",

@@ -249,7 +249,9 @@ def test_the_run_that_ships_draws_live_marked_as_synthetic_and_stops(served):
     assert (told["model"], told["source"], told["camera_shown"]) == ("twin", "red-bright", False)
     assert told["latency_ms"] > 0
     assert told["dropped"] >= 0
-    refused = client.post("/api/draw", json={"model": "twin", "source": "picture"}).json()  # 8x8: of no use
+    tiny = {"name": "tiny.png", "data": base64.b64encode(picture(8, 8)).decode()}
+    named = client.post("/api/draw/source", json=tiny).json()["name"]
+    refused = client.post("/api/draw", json={"model": "twin", "source": named}).json()  # 8x8: of no use
     assert "8x8" in refused["error"]
     assert client.post("/api/draw/stop", json={}).json() == {"ok": True}
     assert client.get("/api/state").json()["drawing"] is None

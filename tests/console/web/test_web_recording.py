@@ -84,7 +84,7 @@ def test_a_recording_of_given_length_ends_by_itself_and_every_phone_is_told(serv
                 seen.append(told["state"])
         assert any(each["recording"] and each["recording"]["by_me"] is False for each in seen)
         assert seen[-1]["recording"] is None
-        assert seen[-1]["last"]["seconds"] == pytest.approx(2.5, abs=0.2)  # with what came before the button
+        assert 1.5 < seen[-1]["last"]["seconds"] < 2.8  # with half a second, at most, from before the button
     assert anna.post("/api/stop", json={}).json()["code"] == "gone"
 
 

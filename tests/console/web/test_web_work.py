@@ -235,7 +235,7 @@ def test_the_run_that_ships_draws_live_marked_as_synthetic_and_stops(served):
         drawn = []
         while len(drawn) < 4:
             said = line.recv(timeout=60)
-            if isinstance(said, bytes):
+            if isinstance(said, bytes) and (said[0] == 2 or drawn):  # heat may be on its way when the wish arrives
                 assert said[0] == 2
                 drawn.append((*struct.unpack("<Id", said[4:16]), said[16:]))
     numbers = [sequence for sequence, _, _ in drawn]

@@ -186,7 +186,7 @@ def power(machine: Machine, disks: dict[str, LoggedDisk], report: Report, with_c
         + "".join(f"mkdir -p /mnt/{name}; mount -o noatime {device}{name} /mnt/{name}; " for name in disks)
     )
     clips = "/var/lib/lrt/clips"
-    built_of = (f"{clips}/whole-1", f"{clips}/whole-2", "/root/whole/calibration.json")
+    built_of = (f"{clips}/whole-1", f"{clips}/whole-2", "/var/tmp/whole/calibration.json")
     runs = {
         "cut": ("power_record.py", "/mnt/cut/clips", f"{device}cut", str(RECORD_S)),
         "control": ("power_record.py", "/mnt/control/clips", f"{device}control", str(CARELESS_S), "--careless"),

@@ -190,7 +190,7 @@ def _make_tree(suite: str, packages: Sequence[str], log: Path) -> Path:
 
 
 def _chroot(tree: Path, command: str, log: Path, what: str) -> None:
-    run(["chroot", tree, "/bin/sh", "-euc", command], log, what, {"LC_ALL": "C.UTF-8", "HOME": "/root"})
+    run(["chroot", tree, "/bin/sh", "-euc", command], log, what, {"LC_ALL": "C.UTF-8", "HOME": "/tmp"})
 
 
 def _build_module(tree: Path, log: Path) -> None:

@@ -16,7 +16,7 @@ from ..calibration.overlap import lay_heat
 from ..rig.clip import Clip, open_clip
 from .film import ENDINGS, RATES, write_film
 from .loading import COLDEST_C, WARMEST_C
-from .show import ShowError, check_new_file, colour_heat
+from .show import ShowError, check_new_file, colour_heat, scale_heat
 
 BACK, INK, QUIET, LINE, ALARM = (21, 23, 26), (233, 230, 225), (150, 154, 162), (235, 235, 235), (255, 120, 90)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -24,8 +24,6 @@ MARGIN, GAP, HEAD, FOOT = 12, 8, 36, 52  # px: around, between panels, above and
 PANEL_PX = {".mp4": 360, ".avi": 360, ".gif": 240}  # height of a panel
 LONGEST_S = {".gif": 30.0}  # a GIF is held in memory until it is written, and grows by about 1 MB a second
 STALE_NS = 500_000_000  # a picture or a heatmap further off than this is said to be missing
-SCALE_QUANTILES = (0.005, 0.995)  # of the clip's heat: a stray pixel does not stretch the scale
-LEAST_SPAN_C = 4.0  # an empty room's noise is not blown up to all colours
 
 
 @dataclass(frozen=True)
@@ -143,10 +141,7 @@ class _Stage:
         left = MARGIN + _width(name, 0.55) + 14
         _write(back, _shorten(_list_tags(clip), size[0] - MARGIN - left), left, 23, QUIET)
         heatmaps = np.stack([heatmap.celsius for heatmap in clip.heatmaps()])
-        low, high = (float(each) for each in np.quantile(heatmaps, SCALE_QUANTILES))
-        middle = (low + high) / 2
-        low, high = min(low, middle - LEAST_SPAN_C / 2), max(high, middle + LEAST_SPAN_C / 2)
-        stage = cls(back, picture, heat, over, (float(np.floor(low)), float(np.ceil(high))))
+        stage = cls(back, picture, heat, over, scale_heat(heatmaps))
         stage._draw_legend()
         if over:
             _write(back, "heat over picture; box: what the sensor sees", over[0], HEAD + panel + 22, QUIET)

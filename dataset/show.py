@@ -17,6 +17,8 @@ MARGIN = 16
 GAP = 8  # between columns, and between rows beside the label's line
 LABEL = 24  # px above a row
 LEGEND = 46  # px under the last row
+SCALE_QUANTILES = (0.005, 0.995)  # of a clip's heat: a stray pixel does not stretch the scale
+LEAST_SPAN_C = 4.0  # an empty room's noise is not blown up to all colours
 
 
 class ShowError(LrtError, ValueError):
@@ -93,6 +95,20 @@ def colour_heat(celsius: np.ndarray, coldest_c: float = COLDEST_C, warmest_c: fl
     """
     levels = np.rint(np.clip((celsius - coldest_c) / (warmest_c - coldest_c), 0, 1) * 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def scale_heat(celsius: np.ndarray) -> tuple[float, float]:
+    """The ends of the colour scale for a clip's heat, whole degC; a model's 19 and 30 where there is none.
+
+    Args:
+        celsius: (..., h, w), degC.
+    """
+    if not celsius.size:
+        return COLDEST_C, WARMEST_C
+    low, high = (float(each) for each in np.quantile(celsius, SCALE_QUANTILES))
+    middle = (low + high) / 2
+    low, high = min(low, middle - LEAST_SPAN_C / 2), max(high, middle + LEAST_SPAN_C / 2)
+    return float(np.floor(low)), float(np.ceil(high))
 
 
 def spread(count: int, wanted: int) -> list[int]:

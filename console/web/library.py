@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ... import LrtError
-from ...dataset.show import colour_heat
+from ...dataset.show import colour_heat, scale_heat
 from ...rig.clip import LOG_NAME, Clip, ClipError, ClipHeader, ClipSummary, check_clip_id, list_clips, open_clip
 from ...rig.health import AMBER, GREEN, RED
 from ...rig.jpeg import decode_jpeg
@@ -36,7 +36,6 @@ _OPEN = 2  # clips kept open: one is played, one is drawn from
 _THUMBS = 64
 _MOST_DOWNLOADS = 2
 _LEVELS = {"ok": GREEN, "warn": AMBER, "fail": RED}
-_SCALE_QUANTILES, _LEAST_SPAN_C = (0.005, 0.995), 4.0  # as `lrt clips play` has them
 WHOLE = ("finished", "recovered")  # states of clips that can be used
 
 Stamp = tuple[str, int]  # of a clip's folder: it changes when its tags or its log do
@@ -150,7 +149,7 @@ class Library:
         heat_ns, images_ns = clip.heat_times_ns, clip.image_times_ns
         begun_ns = min((int(times[0]) for times in (heat_ns, images_ns) if times.size), default=0)
         raw = np.array([heatmap.raw for heatmap in clip.heatmaps()], np.int16).reshape(-1, 8, 8)
-        low, high = _scale(raw * QUARTER_C)
+        low, high = scale_heat(raw * QUARTER_C)
         return {
             "count": len(raw),
             "times_s": ((heat_ns - begun_ns) / 1e9).round(3).tolist(),
@@ -300,16 +299,6 @@ def _tell(shown: Shown) -> dict[str, Any]:
     }
 
 
-def _scale(celsius: np.ndarray) -> tuple[float, float]:
-    """Ends of a clip's colour scale, degC."""
-    if not celsius.size:
-        return 19.0, 30.0
-    low, high = (float(each) for each in np.quantile(celsius, _SCALE_QUANTILES))
-    middle = (low + high) / 2
-    low, high = min(low, middle - _LEAST_SPAN_C / 2), max(high, middle + _LEAST_SPAN_C / 2)
-    return float(np.floor(low)), float(np.ceil(high))
-
-
 def _draw_thumb(clip: Clip) -> np.ndarray:
     """(H, W, 3) uint8, RGB."""
     heatmaps = clip.heatmaps()
@@ -323,6 +312,6 @@ def _draw_thumb(clip: Clip) -> np.ndarray:
     if heatmaps:
         celsius = clip.oriented(np.stack([heatmap.celsius for heatmap in heatmaps]))
         side = round(height * _INSET)
-        heat = colour_heat(celsius[len(celsius) // 2], *_scale(celsius))
+        heat = colour_heat(celsius[len(celsius) // 2], *scale_heat(celsius))
         drawn[-side - 4 : -4, 4 : 4 + side] = cv2.resize(heat, (side, side), interpolation=cv2.INTER_NEAREST)
     return drawn

@@ -86,7 +86,7 @@ class Calibrations:
         last = self._shown if self._shown is not None and self._shown.is_file() else self._folder / IN_USE
         return {
             "clips": [{"clip_id": each.summary.folder.name, **self._judge(each, size)} for each in shown],
-            "masks": _tell_masks(),
+            "masks": self._masks(),
             "calibrations": [
                 {"name": path.name, "verdict": found.verdict, "made": _made(path)}
                 for path in made
@@ -118,6 +118,19 @@ class Calibrations:
         except (OSError, CalibrationError):
             return None
         return self._read[1]
+
+    @property
+    def usual_masks(self) -> str:
+        """Whose masks this rig takes unless told otherwise: the small network knows the twin and nobody else."""
+        return "small" if self._rig.synthetic else "maskrcnn"
+
+    def _masks(self) -> list[dict[str, Any]]:
+        torch = find_spec("torch") is not None and find_spec("torchvision") is not None
+        without = "needs PyTorch on this computer: pip install 'lrt[train]'; or calibrate on another one"
+        return [
+            {"name": name, "says": says if torch else without, "available": torch, "default": name == self.usual_masks}
+            for name, says in MASKS.items()
+        ]
 
     def _usual_size(self, shown: Sequence[Shown]) -> tuple[int, int] | None:
         """Of the newest clip's images: clips of another size cannot be calibrated with it."""
@@ -180,7 +193,7 @@ class Calibrations:
             raise RefusedError("busy", "a calibration is under way; wait for it, or break it off")
         if not 1 <= len(clip_ids) <= _MOST_CLIPS:
             raise RefusedError("bad", f"choose 1 to {_MOST_CLIPS} clips")
-        chosen = next((each for each in _tell_masks() if each["name"] == masks), None)
+        chosen = next((each for each in self._masks() if each["name"] == masks), None)
         if chosen is None or not chosen["available"]:
             raise RefusedError("bad", chosen["says"] if chosen else f"there are no masks called {masks[:20]}")
         folders = [self._library.find(clip_id) for clip_id in dict.fromkeys(clip_ids)]
@@ -237,15 +250,6 @@ class Calibrations:
         for ending in reversed(_ENDINGS):
             out.with_suffix(ending).replace(kept.with_suffix(ending))
         return kept
-
-
-def _tell_masks() -> list[dict[str, Any]]:
-    torch = find_spec("torch") is not None and find_spec("torchvision") is not None
-    without = "needs PyTorch on this computer: pip install 'lrt[train]'; or calibrate on another one"
-    return [
-        {"name": name, "says": says if torch else without, "available": torch, "default": name == "small"}
-        for name, says in MASKS.items()
-    ]
 
 
 def _made(path: Path) -> str:

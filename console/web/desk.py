@@ -74,7 +74,6 @@ class Desk:
 
     Attributes:
         last: what came of the last recording, as the page's state has it.
-        finished: {clip id: level} of what was recorded since the start, newest last; for the library's looks.
         before: the wish before, whose tags are proposed again.
     """
 

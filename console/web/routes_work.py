@@ -27,7 +27,7 @@ def work_routes(hub: Hub) -> list[BaseRoute]:
         body = await read_json(request)
         hub.seat.refuse_others(phone_of(request))
         frames = take_number(body, "frames", FRAMES, FEWEST, MOST_FRAMES)
-        masks = take(body, "masks", str, "small")
+        masks = take(body, "masks", str, calibrations.usual_masks)
         calibrations.start(take_words(body, "clips"), masks, round(frames or FRAMES), hub.change)
         hub.change()
         return JSONResponse({"ok": True})

@@ -255,3 +255,9 @@ def test_the_run_that_ships_draws_live_marked_as_synthetic_and_stops(served):
     assert "8x8" in refused["error"]
     assert client.post("/api/draw/stop", json={}).json() == {"ok": True}
     assert client.get("/api/state").json()["drawing"] is None
+
+
+@pytest.mark.parametrize(("synthetic", "usual"), [(True, "small"), (False, "maskrcnn")])
+def test_a_real_rig_is_not_calibrated_by_a_network_that_knows_the_twin_alone(page_server, synthetic, usual):
+    masks = page_server(synthetic=synthetic).client().get("/api/calibrate").json()["masks"]
+    assert [each["name"] for each in masks if each["default"]] == [usual]

@@ -112,9 +112,12 @@ class Rig:
         self._start(self.port)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One browser for all tests of a process. Where there is none, they are skipped; in CI they fail instead."""
+    """One browser for all tests of a file: while it runs, so does its event loop, and other files want their own.
+
+    Where there is none, they are skipped; in CI they fail instead.
+    """
     needed = bool(os.environ.get("CI") or os.environ.get("LRT_REQUIRE_BROWSER"))
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     missing = "" if path else "no Chromium here; `make browser` installs Debian's"

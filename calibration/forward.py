@@ -15,6 +15,7 @@ from scipy import sparse
 
 from .geometry import GRID, bend, centred
 from .temperatures import draw_hair, find_slack, solve_ordered
+from .zones import PARTS
 
 FINE_CELLS = 10  # across a thermal pixel or so: half as many are enough to find the basin
 FWHM_TO_SIGMA = 1 / 2.3548
@@ -53,7 +54,7 @@ class Evidence:
 
     Attributes:
         heat: (N, R, C) float32, degC, of any grid.
-        zones: (N, K, rows, columns) float32, 0..1, share of each cell.
+        zones: (N, K, rows, columns) float32, 0..1, share of each cell; see `zones.ZONES`, or whole people alone.
         group: (N,) int, 0..G-1: frames that share one background (a clip, or a state of the light).
         weight: (N,) float, 0..1: how far a frame is trusted.
         cell_px: (width, height) of one cell, px of the recorded image.
@@ -127,7 +128,7 @@ class Evidence:
 
     def merge_zones(self) -> "Evidence":
         """The same with whole people in place of zones, of one temperature in all frames."""
-        return replace(self, zones=self.zones.sum(axis=1, keepdims=True), wander_c=())
+        return replace(self, zones=self.zones[:, : len(PARTS)].sum(axis=1, keepdims=True), wander_c=())
 
 
 def footprints(centres: np.ndarray, sigma: np.ndarray | float, cells: int) -> tuple[np.ndarray, np.ndarray]:

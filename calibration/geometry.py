@@ -5,8 +5,9 @@ and C columns, after the rig's rotation, lies in the recorded image at
 
     x = tx + s u (1 + k u^2),  u = j - (C - 1) / 2        y = ty + s v (1 + k v^2),  v = i - (R - 1) / 2        [px]
 
-k is the lens term, 0 unless the fit found one: a sensor whose pixels are equal angles, 7.5 degrees each, seen by a
-camera without distortion, has k = 0.0057.
+k is the lens term: 0 for pixels of equal size in the picture; `equal_angles` for pixels of equal angles, which grow
+outwards in the picture of a camera without distortion (0.0057 for 7.5 degrees); or whatever frames kept out of the fit
+were clearly better foretold by.
 """
 
 import json
@@ -49,7 +50,7 @@ class Calibration:
         synthetic: True when a twin made any of the clips.
         software, schema: versions that wrote it.
         grid: (rows, columns) of the sensor.
-        lens_k: how its pixels grow outwards, see the module; 0 where frames kept out of the fit saw no gain from it.
+        lens_k: how its pixels grow outwards, see the module.
         objective: what was maximised, see `lrt.calibration.fit`.
         systematic: how far tx, ty and s (px) move between three ways to fit: half of what lies between the outermost.
             The standard deviations hold the part of it that the fit itself may suffer from.
@@ -237,6 +238,18 @@ def bend(u: np.ndarray | float, lens_k: float) -> np.ndarray:
     """Where a place u thermal pixels from the sensor's centre lies in the image, in thermal pixels of its centre."""
     u = np.asarray(u, dtype=np.float64)
     return u * (1 + lens_k * u * u)
+
+
+def equal_angles(grid: tuple[int, int] = (GRID, GRID)) -> float:
+    """The lens term of a sensor whose pixels are equal angles, seen by a camera without distortion.
+
+    A pixel at the angle u a lies tan(u a) / a from the centre, in pixels of the centre: u (1 + (a u)^2 / 3 + ...).
+
+    Args:
+        grid: (rows, columns); the pixels are taken to share a field of 60 degrees along the longer side, as the
+            AMG8833's eight do (datasheet: 7.5 degrees each).
+    """
+    return math.radians(60 / max(grid)) ** 2 / 3
 
 
 def unbend(v: np.ndarray, lens_k: float) -> np.ndarray:

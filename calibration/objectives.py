@@ -50,9 +50,7 @@ def soft_iou_fit(evidence: Evidence, image_size: tuple[int, int], seed: int = 0)
     from scipy.optimize import differential_evolution
 
     width, height = image_size
-    whole = Evidence(
-        evidence.heat, evidence.zones.sum(axis=1, keepdims=True), evidence.group, evidence.weight, evidence.cell_px
-    )
+    whole = evidence.merge_zones()
     rise = np.maximum(heat_above_background(evidence.heat, evidence.group), 0)
     warm = rise / max(float(np.quantile(rise.max(axis=(1, 2)), WARMEST_SHARE)), 1e-6)
     total = float(warm.sum())

@@ -175,8 +175,8 @@ def frame_rms(explained: Explained) -> np.ndarray:
 
 
 def trust_frames(explained: Explained) -> np.ndarray:
-    """(N,) weights 0..1: frames that fit much worse than most count less (a missed person, a wrong mask)."""
+    """(N,) weights 0..1: frames that fit worse than most count less (a missed person, a mask without its legs)."""
     rms = frame_rms(explained)
     middle = np.median(rms)
     spread = 1.4826 * np.median(np.abs(rms - middle))
-    return 1 / (1 + (np.maximum(rms - middle - spread, 0) / (1.5 * spread + 1e-6)) ** 2)
+    return 1 / (1 + (np.maximum(rms - middle, 0) / (spread + 1e-6)) ** 2)

@@ -21,7 +21,7 @@ from .check import NAMES, Check
 from .distance import DistanceConfig, tabulate_shifts, usable_range
 from .fitting import Fit
 from .forward import Pose, lay_footprints
-from .geometry import Calibration, CalibrationError, bend, find_view
+from .geometry import Calibration, CalibrationError, bend, equal_angles, find_view
 from .overlap import lay_heat, overlap
 
 COLDEST_SHARE, SPAN_C = 0.3, 4.5  # the colour map begins at that quantile of a frame and spans this much
@@ -280,9 +280,10 @@ def _list_parameters(fit: Fit) -> list[tuple[str, str, str, str, str]]:
     about = "image time + offset = heatmap time" + ("" if c.offset_ms_sd > 0 else "; taken over, not fitted")
     offset = _give(c.offset_ms, c.offset_ms_sd, "ms") if c.offset_ms_sd > 0 else f"{c.offset_ms:.1f} ms"
     rows.append(("offset", about, offset, "", ""))
-    without, with_it = fit.lens_r2
-    about = f"how pixels grow outwards; r2 in frames kept out {with_it:.3f} with it, {without:.3f} without"
-    rows.append(("lens k", about, f"{c.lens_k:.4f}" if c.lens_k else "none", "", ""))
+    known, free = fit.lens_r2
+    about = f"how pixels grow outwards; r2 in frames kept out {known:.3f} as known, {free:.3f} with any"
+    named = {0.0: "0, equal sizes", equal_angles(c.grid): f"{c.lens_k:.4f}, equal angles"}
+    rows.append(("lens k", about, named.get(c.lens_k, f"{c.lens_k:.4f}"), "", ""))
     return rows
 
 

@@ -28,7 +28,14 @@ def number_blocks(clip: np.ndarray, times_ns: np.ndarray | None, seconds: float)
 
 
 def sandwich(
-    evidence: Evidence, explained: Explained, pose: Pose, fwhm: float, blocks: np.ndarray, rate: np.ndarray | None
+    evidence: Evidence,
+    explained: Explained,
+    pose: Pose,
+    fwhm: float,
+    blocks: np.ndarray,
+    rate: np.ndarray | None,
+    *,
+    free_lens: bool = False,
 ) -> np.ndarray:
     """One standard deviation of tx, ty, s (px) and of the time offset (s; 0 without a rate).
 
@@ -36,13 +43,13 @@ def sandwich(
         evidence, explained, pose, fwhm: the fit.
         blocks: (N,) int, see `number_blocks`.
         rate: (N, R, C) degC/s, how fast the heat changes at each frame; None when no offset was fitted.
+        free_lens: whether the lens term was fitted too; s pays for it.
 
     Returns:
         (4,) float64; infinite where the frames do not settle a parameter.
     """
     told = np.broadcast_to(explained.zone_c, (len(evidence.heat), len(explained.zone_c)))
-    # A lens term in use was fitted too, and s pays for it
-    free = find_slopes(evidence, pose, fwhm, told)[:, : 5 if pose.lens_k else 4]
+    free = find_slopes(evidence, pose, fwhm, told)[:, : 5 if free_lens else 4]
     slopes = list(remove_levels(free, evidence, explained.counts).transpose(1, 0, 2, 3))
     if rate is not None:
         slopes.append(-remove_levels(rate.astype(np.float32), evidence, explained.counts))

@@ -1,17 +1,18 @@
 """The fit recovers a known pose, says how far to trust it, and says what to do when it cannot be trusted."""
 
+import cv2
 import numpy as np
 import pytest
 
 from lrt.calibration.authors import authors_score_fit
-from lrt.calibration.fitting import Fit, fit_calibration
+from lrt.calibration.fitting import Fit, fit_calibration, fit_pose
 from lrt.calibration.forward import Evidence, Pose, explain, guess_pose, see
 from lrt.calibration.frames import choose_frames
 from lrt.calibration.geometry import CalibrationError
 from lrt.calibration.lag import HeatmapSeries
 from lrt.calibration.overlap import overlap
 from lrt.calibration.search import ORIENTATIONS, orient
-from lrt.calibration.zones import ZONES, cut_zones
+from lrt.calibration.zones import OUTLINE, PARTS, cut_zones
 
 
 def miss(found, rig) -> float:
@@ -166,7 +167,7 @@ def test_the_model_explains_heat_made_by_itself(rigs) -> None:
     """Heat made of zones, backgrounds of two clips and levels of every frame is explained to the last bit."""
     rng = np.random.default_rng(3)
     zones = cut_zones(rigs[0].true_masks, 80)
-    pose, zone_c = Pose(310, 190, 61), np.array([2.5, 5, 4, 3.7, 3.5, 3.2, 4.5, 3])
+    pose, zone_c = Pose(310, 190, 61), np.array([2.5, 5, 4, 3.7, 3.5, 3.2, 4.5, 3, -0.5])
     seen, _ = see(zones, (8.0, 8.0), pose, 1.0)
     clip = (np.arange(len(zones)) > 70).astype(int)
     heat = np.einsum("nkij,k->nij", seen, zone_c) + rng.normal(22, 1, (2, 8, 8))[clip]
@@ -176,15 +177,33 @@ def test_the_model_explains_heat_made_by_itself(rigs) -> None:
     np.testing.assert_allclose(explained.zone_c, zone_c, atol=0.05)
 
 
-def test_zones_share_out_the_mask_and_stand_in_order(rigs) -> None:
+def test_parts_share_out_the_mask_and_stand_in_order(rigs) -> None:
     masks = rigs[0].true_masks
-    zones = cut_zones(masks, 80)
+    zones = cut_zones(masks, 80)[:, : len(PARTS)]
     whole = masks.reshape(len(masks), 45, 2, 80, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(zones.sum(axis=1), whole, atol=1e-5)
     rows = np.arange(45)
-    totals = zones.sum(axis=(0, 3))  # (zone, row)
-    heights = {zone: (totals[k] @ rows) / totals[k].sum() for k, zone in enumerate(ZONES)}
+    totals = zones.sum(axis=(0, 3))  # (part, row)
+    heights = {part: (totals[k] @ rows) / totals[k].sum() for k, part in enumerate(PARTS)}
     assert heights["hair"] < heights["face"] < heights["torso"] < heights["legs"]
+
+
+def test_the_outline_is_a_band_across_the_edge_and_none_where_the_frame_cuts() -> None:
+    mask = np.zeros((1, 180, 320), dtype=bool)
+    mask[0, 60:, 100:200] = True  # cut by the lower edge
+    band = cut_zones(mask, 320)[0, -1] > 0
+    near = np.arange(1 - int(np.ceil(OUTLINE)), int(np.ceil(OUTLINE)) - 1)
+    assert band[120].nonzero()[0].tolist() == [*(100 + near), *(200 + near)]
+    assert band[:, 150].nonzero()[0].tolist() == [*(60 + near)]
+
+
+def test_masks_too_wide_or_too_narrow_move_the_scale_little(rigs) -> None:
+    """All grown or shrunken by 4 px, an outline that no other zone can make good of."""
+    rig, kernel = rigs[0], np.ones((3, 3), np.uint8)
+    for change in (cv2.dilate, cv2.erode):
+        masks = np.array([change(mask.astype(np.uint8), kernel) for mask in rig.true_masks]) > 0
+        pose = fit_pose(rig.heatmaps, masks, rig.image_size)
+        assert abs(pose.s / rig.pose.s - 1) <= 0.005
 
 
 def test_frames_worth_a_mask_show_people_everywhere_and_a_few_without(rigs) -> None:

@@ -10,7 +10,7 @@ import pytest
 import lrt.calibration
 from lrt.calibration.fitting import FitConfig, fit_calibration, fit_pose
 from lrt.calibration.forward import Evidence, Pose, explain, guess_pose, see
-from lrt.calibration.geometry import CalibrationError, read_calibration, write_calibration
+from lrt.calibration.geometry import CalibrationError, equal_angles, read_calibration, write_calibration
 from lrt.calibration.heldout import fit_halves, weigh_gain
 from lrt.calibration.refine import refine_pose
 from lrt.calibration.search import orient, orientations
@@ -29,7 +29,7 @@ def make_heat(masks: np.ndarray, pose: Pose, grid: tuple[int, int], noise_c: flo
     zones = cut_zones(masks, 160)
     cell_px = (IMAGE[0] / zones.shape[3], IMAGE[1] / zones.shape[2])
     seen, _ = see(zones, cell_px, pose, fwhm, grid)
-    heat = np.einsum("nkij,k->nij", seen, [3.0, 6.0, 4.0, 4.2, 4.5, 4.5, 5.0, 3.0]) + rng.normal(22, 0.4, grid)
+    heat = np.einsum("nkij,k->nij", seen, [3.0, 6.0, 4.0, 4.2, 4.5, 4.5, 5.0, 3.0, 0.0]) + rng.normal(22, 0.4, grid)
     return (heat + rng.normal(0, noise_c, heat.shape)).astype(np.float32)
 
 
@@ -95,16 +95,23 @@ def test_a_person_of_one_temperature_is_the_outermost_of_the_three_fits(rig) -> 
 # --------------------------------------------------------------------------------------------------------- lens term
 
 
-def test_a_lens_term_is_kept_where_there_is_one_and_left_out_where_not(rig) -> None:
-    """Pixels of equal angles, 7.5 degrees: k = tan's second term, 0.0057."""
-    bent = Pose(315.0, 186.0, 62.0, 0.0057)
-    fit = fit_calibration(make_heat(rig.true_masks, bent, (8, 8)), rig.true_masks, IMAGE)
-    c = fit.calibration
+@pytest.mark.parametrize("lens_k", [0.0, 0.0057])
+def test_pixels_of_one_size_and_of_equal_angles_are_told_apart(rig, lens_k: float) -> None:
+    """7.5 degrees a pixel: k = tan's second term, 0.0057."""
+    pose = Pose(315.0, 186.0, 62.0, lens_k)
+    c = fit_calibration(make_heat(rig.true_masks, pose, (8, 8)), rig.true_masks, IMAGE).calibration
+    assert c.lens_k == (equal_angles() if lens_k else 0)
+    assert equal_angles() == pytest.approx(0.0057, abs=0.00005)
+    assert abs(c.s / pose.s - 1) <= 0.01
+
+
+def test_a_lens_that_is_neither_gets_a_free_term(rig) -> None:
+    """A camera's barrel distortion that draws the sensor's edge inwards by 5 %."""
+    pose = Pose(315.0, 186.0, 62.0, -0.05 / 16)
+    fit = fit_calibration(make_heat(rig.true_masks, pose, (8, 8)), rig.true_masks, IMAGE)
     assert fit.lens_r2[1] > fit.lens_r2[0]
-    assert abs(c.lens_k - bent.lens_k) <= 0.002
-    assert abs(c.s / bent.s - 1) <= 0.01
-    flat = fit_calibration(make_heat(rig.true_masks, replace(bent, lens_k=0.0), (8, 8)), rig.true_masks, IMAGE)
-    assert flat.calibration.lens_k == 0
+    assert abs(fit.calibration.lens_k - pose.lens_k) <= 0.001
+    assert abs(fit.calibration.s / pose.s - 1) <= 0.01
 
 
 def test_a_term_that_helps_its_own_half_alone_is_no_gain(rig) -> None:
@@ -238,14 +245,14 @@ def test_hair_is_never_warmer_than_a_face(rig) -> None:
     """Heat made with hot hair: the face is given what the pull leaves, and no less than the hair."""
     zones = cut_zones(rig.true_masks, 80)
     seen, _ = see(zones, (8.0, 8.0), Pose(315, 186, 62), 1.0)
-    heat = (np.einsum("nkij,k->nij", seen, [9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0]) + 22).astype(np.float32)
+    heat = (np.einsum("nkij,k->nij", seen, [9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0, 0.0]) + 22).astype(np.float32)
     found = explain(Evidence(heat, zones, np.zeros(120, int), np.ones(120), (8.0, 8.0)), Pose(315, 186, 62), 1.0)
     assert found.zone_c[0] <= found.zone_c[1]
 
 
 def test_evidence_that_no_pull_outweighs_gives_hair_and_face_one_temperature() -> None:
     much = 1e5
-    zone_c = solve_ordered(much * np.eye(8), much * np.array([9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0]))
+    zone_c = solve_ordered(much * np.eye(9), much * np.array([9.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 3.0, 0.0]))
     assert zone_c[0] == zone_c[1]
     assert zone_c[0] == pytest.approx(6.5, rel=0.01)
 

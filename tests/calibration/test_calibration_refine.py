@@ -12,7 +12,7 @@ from lrt.calibration.temperatures import HAIR_SHARE
 from lrt.calibration.zones import WANDER_C, ZONES, cut_zones
 
 POSE, FWHM = Pose(312.0, 188.0, 62.0, 0.004), 0.95
-WARM_C = np.array([3.0, 6.5, 4.0, 4.2, 4.5, 5.0, 6.0, 3.0])
+WARM_C = np.array([3.0, 6.5, 4.0, 4.2, 4.5, 5.0, 6.0, 3.0, 0.5])
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What every test may use: the command line, run in this process."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,10 @@ from lrt import cli
 
 Run = Callable[..., tuple[int, str, str]]
 
+# One thread for what a test computes and for every command that it starts: tests run side by side, one a core, and
+# threads that wait for a busy core spin. numpy, torch and OpenCV read these when they are loaded, later than this.
+for name in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(name, "1")
 
 LIVE = ("web", "test_cli_rig.py", "test_drawing_commands.py")  # folders and files
 

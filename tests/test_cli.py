@@ -44,9 +44,10 @@ def draw_true_masks(clips: list[Path], out: Path, frames: int) -> None:
     """The masks that the twin knows, named as `--masks DIR` wants them."""
     out.mkdir()
     evidence = stages._gather(clips, frames)
+    scenes = [scene_of(clip.header.twin) for clip in evidence.clips]
     for number, (image, clip) in enumerate(zip(evidence.images, evidence.clip, strict=True)):
-        header = evidence.clips[clip].header
-        mask = scene_of(header.twin).look(scene_time_s(header.twin, image.timestamp_ns)).mask
+        time_s = scene_time_s(evidence.clips[clip].header.twin, image.timestamp_ns)
+        mask = scenes[clip].look(time_s).mask
         cv2.imwrite(str(out / f"{number:06d}.png"), mask.astype(np.uint8) * 255)
 
 
@@ -229,6 +230,16 @@ def test_calibrate_fits_the_twin_and_draws_it(run: Run, rig: Path, tmp_path: Pat
     assert result["clips"]["two"] in page
 
 
+def test_a_plainer_objective_can_be_asked_for_and_is_named(run: Run, rig: Path, tmp_path: Path):
+    code, out, _ = run(
+        "calibrate", rig / "clips/one", rig / "clips/two", "--masks", rig / "masks", "--frames", 120,
+        "--objective", "authors", "--out", tmp_path / "c.json", "--json",
+    )  # fmt: skip
+
+    assert code == 0
+    assert json.loads(out)["objective"] == json.loads((tmp_path / "c.json").read_text())["objective"] == "authors"
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
@@ -243,6 +254,8 @@ def test_calibrate_fits_the_twin_and_draws_it(run: Run, rig: Path, tmp_path: Pat
         (("--out", "c.json", "--distance-m", 0), ("--distance-m is 0",)),
         (("--out", "c.json", "--check", "none.json"), ("name it .html",)),
         (("--out", "c.html", "--check", "none.json"), ("none.json", "no such file")),
+        (("--out", "c.json", "--objective", "warmest"), ("--objective", "forward", "authors", "iou")),
+        (("--out", "c.html", "--check", "none.json", "--objective", "iou"), ("leave --objective out",)),
     ],
 )
 def test_what_cannot_be_calibrated_is_one_line_and_nothing_is_written(
@@ -430,7 +443,7 @@ def test_ctrl_c_stops_training_and_resume_goes_on(rig: Path, tmp_path: Path):
     """SIGINT ends the step at hand, keeps a checkpoint and says how to go on."""
     lrt = str(Path(sys.executable).parent / "lrt")
     command = [lrt, "train", str(rig / "dataset"), "--out", str(tmp_path / "run"), "--preset", "smoke", "--batch", "4"]
-    command += ["--gan-steps", "100000", "--inversion-steps", "1", "--json"]
+    command += ["--gan-steps", "100000", "--inversion-steps", "1", "--set", "log_every=2", "--json"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         metrics = tmp_path / "run/metrics.jsonl"
         deadline = time.monotonic() + 90

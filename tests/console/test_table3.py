@@ -4,13 +4,12 @@ input.
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -35,7 +34,16 @@ ASKED = ("--preset", "smoke", "--budget", "6", "--seeds", "2", "--models", "spad
 SETTINGS = (
     "batch=4", "log_every=2", "checkpoint_every_s=0.0", "model.width=4", "model.inversion_width=4", "model.z=8",
 )  # fmt: skip
+JUDGE_STEPS = 10  # no figure's size is asked for here
 QUICK = ("--pictures", "20", *(part for setting in SETTINGS for part in ("--set", setting)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hasty_judge() -> Iterator[None]:
+    """The judge of every table made in this process learns for a moment only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lrt.model.judges.STEPS", JUDGE_STEPS)
+        yield
 
 
 def write_clip(root: Path, shirt: str, number: int) -> Path:
@@ -154,9 +162,8 @@ def test_a_table_killed_in_the_middle_ends_as_one_that_was_not(dataset, filled, 
     """SIGKILL in the second run, then the same command again: the same figures to the last digit."""
     _, whole = filled
     command = ("bench-table3", dataset, "--out", tmp_path / "table", *ASKED, *QUICK, "--split", "test")
-    code = "from lrt.cli import main; main()"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], env=environment)
+    code = f"from lrt.cli import main; from lrt.model import judges; judges.STEPS = {JUDGE_STEPS}; main()"
+    first = subprocess.Popen([sys.executable, "-c", code, *map(str, command)])
     late = time.monotonic() + 60
     while not (tmp_path / "table/runs/spade-64-seed0/config.json").exists():
         assert first.poll() is None

@@ -638,6 +638,14 @@ def subject_export(subject: str, out: Path, datasets: tuple[Path, ...], runs: Pa
 @click.option(
     "--frames", type=click.IntRange(min=1), default=200, show_default=True, help="How many to find the person in."
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["forward", "authors", "iou"]),
+    default="forward",
+    show_default=True,
+    help="What the fit maximises: how much of the heat the masks explain; or, to compare with, the agreement of "
+    "thresholded heat and mask that the paper's authors used, or the overlap of two soft regions.",
+)
 @click.option("--baseline-cm", type=float, help="Lens to lens, for the page's distance table.  [default: 1.9]")
 @click.option("--distance-m", type=float, help="How far off people stood, for the same table.  [default: 2.0]")
 @click.option(
@@ -647,7 +655,13 @@ def subject_export(subject: str, out: Path, datasets: tuple[Path, ...], runs: Pa
     "elsewhere, then --masks DIR.",
 )
 def calibrate(
-    clip: tuple[Path, ...], out: Path | None, check: Path | None, export_frames: Path | None, frames: int, **source: Any
+    clip: tuple[Path, ...],
+    out: Path | None,
+    check: Path | None,
+    export_frames: Path | None,
+    frames: int,
+    objective: str,
+    **source: Any,
 ) -> Result:
     """Fit the shift and the scale that lay the heatmap over the picture, or check an old fit.
 
@@ -662,10 +676,12 @@ def calibrate(
         return result, f"{result['frames']} frames in {result['out']}; draw masks, then --masks DIR"
     with progress_bar("finding people", "frames") as update:
         if check is not None:
+            if objective != "forward":
+                raise click.UsageError("--check always asks how much heat is explained; leave --objective out")
             result = stages.check_calibration(check, clip, out, frames=frames, on_progress=update, **source)
             return result, _say_check(result), 0 if result["verdict"] == "HOLDS" else 1
         out = out or Path("calibration.json")
-        result = stages.calibrate(clip, out, frames=frames, on_progress=update, **source)
+        result = stages.calibrate(clip, out, frames=frames, objective=objective, on_progress=update, **source)
     fitted = ", ".join(
         f"{label} {result[name]:.1f} {unit} ({_spread(result[f'{name}_sd'])})"
         for label, name, unit in (
@@ -1149,12 +1165,19 @@ def export(run: Path, out: Path, formats: tuple[str, ...], **options: Any) -> Re
 @command("demo", "lrt demo --out demo")
 @click.option("--out", type=FOLDER, default=Path("demo"), show_default=True, help="Folder for all of it.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of each clip.")
+@click.option(
+    "--gan-steps",
+    type=click.IntRange(min=1),
+    default=1600,  # twice the preset's, for a picture worth looking at
+    show_default=True,
+    help="Length of the training's GAN phase: fewer are sooner done and draw more coarsely.",
+)
 @click.option("--replace", is_flag=True, help="Begin anew in a folder that an earlier demo filled.")
-def demo(out: Path, seconds: float, replace: bool) -> Result:
+def demo(out: Path, seconds: float, gan_steps: int, replace: bool) -> Result:
     """Go the whole way on the rig's twin, and end with a page to look at."""
     from .console.demo import run_demo
 
-    result = run_demo(out, seconds, replace, say=lambda text: click.echo(text, err=True))
+    result = run_demo(out, seconds, gan_steps, replace, say=lambda text: click.echo(text, err=True))
     return result, f"open {result['report']}"
 
 

@@ -425,7 +425,7 @@ def _draw_figures(fit: Fit) -> list[Figure]:
             "What is left, frame by frame",
             f"Heat that the fit does not explain (rms), frames in the order of the clips. Median "
             f"{np.median(fit.residual_c):.2f} degC. {doubted} of {len(fit.weight)} frames (triangles) fitted "
-            "much worse than most and counted less than half: a missed person, a false mask, something warm.",
+            "worse than most and counted less than half: a missed person, a false mask, something warm.",
             _draw_residuals(fit),
         ),
         Figure(

@@ -25,7 +25,6 @@ from .training import train
 MARK = "demo.json"  # what a demo folder is known by
 CONSENT = "TWIN"  # nobody was recorded
 TAKES = 3  # of each shirt in each light: many short clips, so that colour does not go with place
-GAN_STEPS = 1600  # twice the preset's, for a picture worth looking at
 HELD_OUT = (("red", "dim"), ("blue", "bright"))  # recorded a second time, kept from training, drawn in the end
 
 
@@ -33,12 +32,13 @@ class DemoError(LrtError, OSError):
     """The demo's folder cannot be used."""
 
 
-def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def run_demo(out: Path, seconds: float, gan_steps: int, replace: bool, say: Callable[[str], None]) -> dict[str, Any]:
     """Go the whole way on the twin.
 
     Args:
         out: a new folder for clips, calibration, dataset, run, pictures and page.
         seconds: of each clip.
+        gan_steps: of the training, 1 or more; 1,600 give a picture worth looking at, for some minutes.
         replace: clear `out` first, if an earlier demo made it.
         say: called with a line before each stage.
 
@@ -88,7 +88,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
             on_progress=update,
         )
     with stage("train", "training a small SPADE-SR"), progress_bar("training", "steps") as update:
-        train(out / "dataset", out / "run", preset="smoke", gan_steps=GAN_STEPS, on_progress=update)
+        train(out / "dataset", out / "run", preset="smoke", gan_steps=gan_steps, on_progress=update)
 
     with stage("evaluate", "measuring it as the paper does"), progress_bar("evaluating", "clips") as update:
         measured = evaluate(out / "run", out / "dataset", split="test", on_progress=update)
@@ -115,7 +115,7 @@ def run_demo(out: Path, seconds: float, replace: bool, say: Callable[[str], None
         "seconds": {name: round(value, 1) for name, value in took.items()},
         "synthetic": True,
     }
-    shown = describe(out, took, recorded, fit, truth, built, measured, drawn)
+    shown = describe(out, gan_steps, took, recorded, fit, truth, built, measured, drawn)
     figures = [
         ("pairs of heat and picture", f"{result['pairs']:,}"),
         ("pair error, 95 % below", f"{result['pair_error_ms_p95']:.1f} ms"),

@@ -16,6 +16,7 @@ WELL_IN_VIEW_C = 2.0  # the warmest tenth of the cells above the median cell
 
 def describe(
     out: Path,
+    gan_steps: int,
     took: dict[str, float],
     recorded: Sequence[dict[str, Any]],
     fit: dict[str, Any],
@@ -80,9 +81,9 @@ def describe(
         Stage(
             "train",
             "Train",
-            "SPADE-SR in its smallest form, two or three minutes on a CPU. The published network has 12.9 million "
+            f"SPADE-SR in its smallest form, its GAN phase {gan_steps:,} steps long. The published network has 12.9 million "
             "weights; --preset authors trains it, on a GPU.",
-            "lrt train dataset --out run --preset smoke --gan-steps 1600",
+            f"lrt train dataset --out run --preset smoke --gan-steps {gan_steps}",
             took["train"],
             (),
             [

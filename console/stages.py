@@ -307,6 +307,7 @@ def calibrate(
     masks: str = "maskrcnn",
     weights: Path | None = None,
     frames: int = 200,
+    objective: str = "forward",
     baseline_cm: float | None = None,
     distance_m: float | None = None,
     fast_masks: bool = True,
@@ -320,6 +321,7 @@ def calibrate(
         out: calibration.json; picture and page go beside it, as .png and .html, and are there before it.
         masks, weights: see `calibration.masks.open_masks`.
         frames: how many to look for people in.
+        objective: see `calibration.fitting.fit_calibration`.
         baseline_cm, distance_m: for the page's distance table, see `calibration.distance.DistanceConfig`.
         fast_masks: see `open_masks`.
         keep_masks: whether masks are kept in the user's cache folder, so that a second fit is quick.
@@ -341,7 +343,9 @@ def calibrate(
     from ..calibration.report import draw_report, render_page
 
     described = evidence.described()
-    fit = fit_calibration(evidence.heatmaps, people, evidence.image_size, masks_name=source.name, **described)
+    fit = fit_calibration(
+        evidence.heatmaps, people, evidence.image_size, objective=objective, masks_name=source.name, **described
+    )
     if Path(masks).is_dir() and fit.calibration.overlap < DOUBTED_OVERLAP:
         fit = replace(
             fit, notes=(*fit.notes, f"masks from a folder go by number: are those in {masks} of these frames?")

@@ -81,8 +81,8 @@ def describe(
         Stage(
             "train",
             "Train",
-            f"SPADE-SR in its smallest form, its GAN phase {gan_steps:,} steps long. The published network has 12.9 million "
-            "weights; --preset authors trains it, on a GPU.",
+            f"SPADE-SR in its smallest form, its GAN phase {gan_steps:,} steps long. The published network has 12.9 "
+            "million weights; --preset authors trains it, on a GPU.",
             f"lrt train dataset --out run --preset smoke --gan-steps {gan_steps}",
             took["train"],
             (),

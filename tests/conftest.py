@@ -15,16 +15,17 @@ Run = Callable[..., tuple[int, str, str]]
 for name in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
     os.environ.setdefault(name, "1")
 
+LONG = ("test_demo.py", "test_smoke_preset.py", "test_cli.py")  # a minute or more each, and the first the longest
 LIVE = ("web", "test_cli_rig.py", "test_drawing_commands.py")  # folders and files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo first: it takes longest, and with files side by side the others fit beside it.
+    """The longest files first: with files side by side the others fit beside them, and none is left over at the end.
 
     Tests of a rig that lives by real seconds, in a process of its own, may be starved by whatever runs beside them:
     they get two more tries.
     """
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
         if item.path.name in LIVE or item.path.parent.name in LIVE:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))

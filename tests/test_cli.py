@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -544,13 +545,15 @@ def test_a_demo_does_not_clear_what_it_did_not_make(run: Run, tmp_path: Path):
 
 
 def test_help_answers_in_under_three_tenths_of_a_second():
+    """Of a core: it waits for nothing, and other tests are at work beside it."""
     took = []
     for _ in range(5):
-        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([str(Path(sys.executable).parent / "lrt"), "--help"], capture_output=True, check=True)
-        took.append(time.monotonic() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
-    assert min(took) < 0.3, took  # the best of five: a busy machine is no fault of ours
+    assert min(took) < 0.3, took
 
 
 def test_a_closed_pipe_is_no_traceback(rig: Path):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrt import LrtError
 from lrt.console import stages
 from lrt.rig.clip import open_clip, verify_clip
 
@@ -53,8 +54,10 @@ def serving(*options: str) -> Iterator[subprocess.Popen]:
 
 
 def healthy() -> bool:
-    done = subprocess.run([LRT, "status", "--json"], capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout) if done.returncode == 0 else {"sensor_age_s": 9, "camera_age_s": 9}
+    try:
+        found = stages.ask_daemon("status")
+    except LrtError:
+        return False
     return found["sensor_age_s"] < 0.5 and found["camera_age_s"] < 0.5
 
 

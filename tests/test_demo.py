@@ -1,22 +1,29 @@
-"""`lrt demo`: what the whole way must reach on the twin, at its ordinary length."""
+"""`lrt demo`: what the whole way must reach on the twin, with a quarter of its ordinary training."""
 
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lrt.model.config import train_config
 from lrt.rig.clip import open_clip
+
+Run = Callable[..., tuple[int, str, str]]
+
+GAN_STEPS = 400  # the person is where the heat is by then; shirts and sharpness come later
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     """What `lrt demo --json` prints, in a process of its own as a user runs it; and its folder."""
     out = tmp_path_factory.mktemp("demo") / "demo"
-    command = [str(Path(sys.executable).parent / "lrt"), "demo", "--out", str(out), "--json"]
+    lrt = str(Path(sys.executable).parent / "lrt")
+    command = [lrt, "demo", "--out", str(out), "--gan-steps", str(GAN_STEPS), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), out
@@ -61,9 +68,34 @@ def test_the_page_shows_every_stage_and_needs_nothing_else(demo):
 
     assert re.findall(r'<section id="([\w-]+)"', html) == list(result["seconds"])
     assert "digital twin" in html
+    assert f"{GAN_STEPS} steps" in html
+    assert f"--gan-steps {GAN_STEPS}" in html
     assert html.count("data:image/") >= 7
     assert "data:video/mp4" in html
     assert not re.search(r'(?:src|href)="(?!data:)', html)
+
+
+def test_the_training_is_as_long_as_asked(demo):
+    _, out = demo
+    lines = [json.loads(line) for line in (out / "run/metrics.jsonl").read_text().splitlines()]
+
+    assert max(line["step"] for line in lines if line["phase"] == "gan") == GAN_STEPS
+
+
+def test_unasked_the_training_is_twice_the_presets(run: Run):
+    preset = train_config("smoke").gan_steps
+    assert preset is not None
+    _, told, _ = run("demo", "--help")
+
+    assert f"[default: {2 * preset};" in " ".join(told.split())
+
+
+def test_no_training_at_all_is_refused_and_nothing_is_recorded(run: Run, tmp_path: Path):
+    code, _, err = run("demo", "--out", tmp_path / "demo", "--gan-steps", 0)
+
+    assert code != 0
+    assert "--gan-steps" in err
+    assert not (tmp_path / "demo").exists()
 
 
 def test_whatever_the_twin_made_says_so(demo):

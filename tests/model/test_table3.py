@@ -1,6 +1,7 @@
 """A table trains what is missing, takes what is there, and says no more than its seeds and clips allow."""
 
 import functools
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -188,9 +189,24 @@ def tiny(model: str, **settings: object) -> TrainConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(few: PairSet) -> TableData:
+    """What every table here is trained and measured on; the real features are worked out once."""
     return TableData(few, None, None, DEFAULT_NAME, {"train": measured_by(few)})
+
+
+@pytest.fixture(scope="module")
+def finished(data: TableData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of one finished run, of SPADE-64."""
+    out = tmp_path_factory.mktemp("finished")
+    go(plan_table(out, [tiny("spade-64")], 1), data)
+    return out
+
+
+@pytest.fixture
+def begun(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to go on with."""
+    return shutil.copytree(finished, tmp_path / "begun")
 
 
 def measured_by(pairs: PairSet, **how: object) -> Yardstick:
@@ -217,8 +233,8 @@ def test_runs_are_made_seed_by_seed_and_taken_over_the_next_time(tmp_path, data)
     assert first[-1][0].figures["train"]["mae"] != first[-1][2].figures["train"]["mae"]  # another seed
 
 
-def test_a_run_is_measured_anew_when_its_weights_or_the_measure_change(tmp_path, data, few):
-    run = go(plan_table(tmp_path, [tiny("spade-64")], 1), data)[0]
+def test_a_run_is_measured_anew_when_its_weights_or_the_measure_change(tmp_path, begun, data, few):
+    run = go(plan_table(begun, [tiny("spade-64")], 1), data)[0]
     assert data.yardsticks["train"].find(run.path) == run.figures["train"]
     assert measured_by(few, seed=1).find(run.path) is None
     other = go(plan_table(tmp_path / "b", [tiny("spade-64", seed=1, gan_steps=4)], 1), data)[0]
@@ -259,9 +275,8 @@ def test_a_regression_is_a_run_of_a_table_of_which_nothing_follows_a_source(tmp_
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_without_training_only_finished_runs_are_in_the_table(tmp_path, data):
-    go(plan_table(tmp_path, [tiny("spade-64")], 1), data)
-    both = go(plan_table(tmp_path, [tiny("spade-64"), tiny("spade-128")], 1), data, training=False)
+def test_without_training_only_finished_runs_are_in_the_table(begun, data):
+    both = go(plan_table(begun, [tiny("spade-64"), tiny("spade-128")], 1), data, training=False)
     assert [run.state for run in both] == ["measured", "unfinished"]
 
 
@@ -277,12 +292,11 @@ def test_a_run_that_diverges_is_a_line_and_the_others_go_on(tmp_path, data):
     ("changed", "says"),
     [({"gan_steps": 5}, "gan_steps = 3, not 5"), ({"lr_generator": 0.5}, "lr_generator = 0.001, not 0.5")],
 )
-def test_a_run_of_other_settings_is_refused_and_stands(tmp_path, data, changed, says):
-    go(plan_table(tmp_path, [tiny("spade-64")], 1), data)
-    before = (tmp_path / "runs/spade-64-seed0/config.json").read_bytes()
+def test_a_run_of_other_settings_is_refused_and_stands(begun, data, changed, says):
+    before = (begun / "runs/spade-64-seed0/config.json").read_bytes()
     with pytest.raises(RunError, match=says):
-        go(plan_table(tmp_path, [tiny("spade-64", **changed)], 1), data)
-    assert (tmp_path / "runs/spade-64-seed0/config.json").read_bytes() == before
+        go(plan_table(begun, [tiny("spade-64", **changed)], 1), data)
+    assert (begun / "runs/spade-64-seed0/config.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@
 sensor's driver on the twin's bus before an even scene, and a camera of 640x480 at 30/s whose pictures are there
 already: what a rig costs, without what drawing a twin costs. `--rig twin`, or a rig file, takes another.
 `recorder_loss_alone` is what is lost with nobody watching, on the same machine and just before.
+
+Live drawing is by the run that ships; `--draw RUN`, repeatable, has others draw too. For what SPADE-SR-64 costs, any
+weights do: `lrt train DATASET --out runs/full --batch 2 --gan-steps 1 --inversion-steps 1`, and `lrt export` of it.
 """
 
 import argparse
@@ -216,11 +219,11 @@ def lost(done: dict[str, Any]) -> int:
     return done["missed"] + done["lost_images"] + done["dropped"]
 
 
-def draw_live(daemon: Daemon, phones: list[Phone], seconds: float) -> dict[str, Any]:
-    """Rate and latency of live drawing with the run that ships; why not, where it cannot."""
+def draw_live(daemon: Daemon, phones: list[Phone], seconds: float, model: str = "twin") -> dict[str, Any]:
+    """Rate and latency of live drawing with a run; why not, where it cannot."""
     told = daemon.client.get("/api/draw").json()
     source = next((each["name"] for each in told["sources"] if each["kind"] == "shipped"), "")
-    asked = daemon.client.post("/api/draw", json={"model": "twin", "source": source})
+    asked = daemon.client.post("/api/draw", json={"model": model, "source": source})
     if asked.status_code != 200:
         return {"live_fps": None, "live_why": asked.json()["error"]}
     time.sleep(3)
@@ -240,9 +243,19 @@ def draw_live(daemon: Daemon, phones: list[Phone], seconds: float) -> dict[str, 
     }
 
 
-def measure(seconds: float, rig: str) -> dict[str, Any]:
-    """All figures."""
+def measure(seconds: float, rig: str, draw: Sequence[Path] = ()) -> dict[str, Any]:
+    """All figures.
+
+    Args:
+        seconds: of the watched recording.
+        rig: what is recorded.
+        draw: runs and exports that draw live after the run that ships has.
+    """
     with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / "runs"
+        runs.mkdir()
+        for run in draw:
+            (runs / run.name).symlink_to(run.resolve())
         daemon = Daemon(Path(folder), rig)
         try:
             ends_s = time.monotonic() + 60
@@ -257,7 +270,11 @@ def measure(seconds: float, rig: str) -> dict[str, Any]:
                 rss_mb = daemon.rss_mb
                 heat = [dict(phone.heat) for phone in phones]
                 camera_ms = [age for phone in phones for age in phone.camera_ms]
-                live = draw_live(daemon, phones, min(seconds, 20.0))
+                live: dict[str, Any] = draw_live(daemon, phones, min(seconds, 20.0))
+                if draw:
+                    live["live_by_run"] = {
+                        run.name: draw_live(daemon, phones, min(seconds, 20.0), run.name) for run in draw
+                    }
             clip = open_clip(Path(folder) / "clips/watched")
             made_ns = {heatmap.sequence: heatmap.timestamp_ns for heatmap in clip.heatmaps()}
             thermal_ms = [
@@ -298,13 +315,13 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the watched recording")
     parser.add_argument("--rig", default=PICTURES, help=f"{PICTURES}, twin, or a rig file")
+    parser.add_argument("--draw", type=Path, action="append", default=[], metavar="RUN", help="draw live with it too")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)  # what it starts itself with
     chosen = parser.parse_args(list(arguments))
     if chosen.serve is not None:
         serve_pictures(chosen.serve)
         return
-    rig = chosen.rig
-    found = measure(chosen.seconds, rig)
+    found = measure(chosen.seconds, chosen.rig, chosen.draw)
     if chosen.json:
         print(json.dumps(found))
         return

@@ -150,12 +150,13 @@ def test_no_file_of_a_published_dataset_holds_a_name_a_serial_number_a_date_or_a
     home: Path, published: BuildReport
 ) -> None:
     hashes = [ClipHeader.read(clip.parent).sha256 or "" for clip in home.glob("*/clip.json")]
-    day = json.loads((home / "anna-1" / "clip.json").read_text())["clocks"]["start"]["real_ns"] // 10**15
+    clocks = [json.loads(clip.read_text())["clocks"]["start"] for clip in home.glob("*/clip.json")]
+    hours = [str(clock["real_ns"])[:7] for clock in clocks]  # to a quarter; fewer digits are met by chance in a hash
     files = [path for path in published.path.rglob("*") if path.is_file()]
     assert len(files) == 7
     for path in files:
         content = path.read_bytes().lower() + path.name.encode()
-        for secret in (*SECRETS, *hashes, str(day)):
+        for secret in (*SECRETS, *hashes, *hours):
             assert secret.lower().encode() not in content, (path, secret)
 
 

@@ -17,9 +17,9 @@ from .figures import (
     spread_of,
     wandered,
 )
-from .forward import Evidence, Pose, explain, guess_pose
+from .forward import Evidence, Pose, explain, foretell, guess_pose
 from .geometry import Calibration, CalibrationError, equal_angles
-from .heldout import GAIN_NOISE, LEAST_BEND, Halves, fit_halves, weigh_gain
+from .heldout import ANGLES_NOISE, GAIN_NOISE, LEAST_BEND, Halves, fit_halves, weigh_gain
 from .inputs import Inputs, check_inputs, replace_beyond, share_cut
 from .lag import HeatmapSeries
 from .objectives import OBJECTIVES, find_pose
@@ -198,7 +198,7 @@ def fit_calibration(
     blocks = number_blocks(clip, image_times_ns, config.block_s)
     second = blocks % 2 == 1
     if objective == "forward":
-        evidence, pose, fwhm = _settle(evidence, given.usable, pose, fwhm, config.lens)
+        evidence, pose, fwhm = _settle(evidence, given.usable, pose, fwhm, blocks if config.lens else None)
         pose, fwhm, halves, lens_r2, bent = _try_lens(
             evidence, pose, fwhm, blocks, config.bend_range if config.lens else None
         )
@@ -292,7 +292,8 @@ def fit_pose(
     given = check_inputs(heatmaps, masks, image_size)
     evidence = _gather(given, np.zeros(len(given.heatmaps), dtype=np.int64), image_size, config)
     pose, fwhm = _refine_peaks(evidence, _search(evidence, image_size, config), config)
-    return _settle(evidence, given.usable, pose, fwhm, lens=config.lens)[1]
+    blocks = number_blocks(evidence.group, None, config.block_s)
+    return _settle(evidence, given.usable, pose, fwhm, blocks if config.lens else None)[1]
 
 
 def _gather(given: Inputs, clip: np.ndarray, image_size: tuple[int, int], config: FitConfig) -> Evidence:
@@ -339,9 +340,9 @@ def _refine_orientations(evidence: Evidence, search: Search, fwhm: float) -> dic
 
 
 def _settle(
-    evidence: Evidence, usable: np.ndarray, pose: Pose, fwhm: float, lens: bool
+    evidence: Evidence, usable: np.ndarray, pose: Pose, fwhm: float, blocks: np.ndarray | None
 ) -> tuple[Evidence, Pose, float]:
-    """Pose, footprint and each frame's weight, in turns, and which of the two known lens terms it is.
+    """Pose, footprint and each frame's weight, in turns; and, where blocks are given, which known lens term it is.
 
     A frame's weight rests on how it fits, and the fit on the weights: where one mask in ten lacks its legs, a single
     turn left ty 2 % of a thermal pixel further off than three do.
@@ -349,20 +350,24 @@ def _settle(
     for turn in range(TURNS):
         evidence = replace(evidence, weight=usable * trust_frames(explain(evidence, pose, fwhm)))
         pose, fwhm, _ = refine_pose(evidence, pose, fwhm)
-        if lens and turn == TURNS - 2:
-            pose, fwhm = _choose_lens(evidence, pose, fwhm)
+        if blocks is not None and turn == TURNS - 2:
+            pose, fwhm = _choose_lens(evidence, pose, fwhm, blocks)
     return evidence, pose, fwhm
 
 
-def _choose_lens(evidence: Evidence, pose: Pose, fwhm: float) -> tuple[Pose, float]:
-    """The pose as it is, its pixels of one size, or one with pixels of equal angles: whichever explains more heat."""
+def _choose_lens(evidence: Evidence, pose: Pose, fwhm: float, blocks: np.ndarray) -> tuple[Pose, float]:
+    """The pose as it is, its pixels of one size, or one with pixels of equal angles where that explains more heat."""
     k = equal_angles(evidence.grid)
     halfway = max(evidence.grid) / 4  # where both start as one
     start = replace(pose, s=pose.s / (1 + k * halfway**2), lens_k=k)
-    angles, angles_fwhm, _ = refine_pose(evidence, start, fwhm)
+    angles = refine_pose(evidence, start, fwhm)[:2]
     counts = evidence.optics(pose, fwhm).counts
-    gain = explain(evidence, angles, angles_fwhm, counts).merit - explain(evidence, pose, fwhm, counts).merit
-    return (angles, angles_fwhm) if gain > 0 else (pose, fwhm)
+
+    def left(pose: Pose, fwhm: float) -> np.ndarray:
+        return foretell(evidence, pose, fwhm, explain(evidence, pose, fwhm, counts).zone_c, counts)[2]
+
+    gain = weigh_gain(left(pose, fwhm), left(*angles), blocks)
+    return angles if gain > ANGLES_NOISE else (pose, fwhm)
 
 
 def _try_lens(
@@ -387,7 +392,7 @@ def _try_lens(
     )
     lens_r2 = (known.r2, bent.r2)
     edge = (bent_pose.lens_k - pose.lens_k) * (max(evidence.grid) / 2) ** 2
-    if abs(edge) >= LEAST_BEND and weigh_gain(known, bent, blocks) > GAIN_NOISE:
+    if abs(edge) >= LEAST_BEND and weigh_gain(known.own, bent.own, blocks) > GAIN_NOISE:
         return bent_pose, bent_fwhm, bent, lens_r2, bent_pose
     return pose, fwhm, known, lens_r2, bent_pose
 

@@ -123,7 +123,7 @@ def test_a_term_that_helps_its_own_half_alone_is_no_gain(rig) -> None:
     counts = evidence.optics(pose, fwhm).counts
     plain = fit_halves(evidence, (pose, fwhm), blocks % 2 == 1, counts, lambda *_: (pose, fwhm))
     wrong = fit_halves(evidence, (pose, fwhm), blocks % 2 == 1, counts, lambda *_: (replace(pose, lens_k=0.01), fwhm))
-    assert weigh_gain(plain, wrong, blocks) < 0
+    assert weigh_gain(plain.own, wrong.own, blocks) < 0
     assert plain.r2 > wrong.r2
 
 

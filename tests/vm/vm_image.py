@@ -30,7 +30,10 @@ BASE = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "python3", "python3-v
 KERNEL = ("linux-image-amd64", "initramfs-tools")
 LAYOUT = "1"  # count up when this file makes another image of the same packages
 BUILD = ("linux-headers-amd64", "gcc", "make", "libc6-dev", "v4l2loopback-dkms")
-RIG = (*BASE, *KERNEL, *BUILD, "v4l-utils", "i2c-tools")
+RIG = (*BASE, *KERNEL, *BUILD, "v4l-utils", "i2c-tools", "micropython")
+CAMERA = (*BASE, "python3-libcamera", "libcamera-ipa", "libcamera-tools", "python3-prctl")
+CAMERA_WHEELS = ("av", "jsonschema", "libarchive-c", "piexif", "pillow", "simplejpeg", "tqdm", "videodev2")
+PICAMERA = "picamera2>=0.3.30"
 
 
 class BenchError(Exception):
@@ -44,13 +47,15 @@ class Image:
     Attributes:
         disk: raw ext4, to be used under an overlay.
         kernel, initrd: of it.
-        built: whether it was made now, rather than found.
+        tree: what the disk was made of.
+        made: of its two parts, the tree of packages and the image itself, whether each was made now, rather than found.
     """
 
     disk: Path
     kernel: Path
     initrd: Path
-    built: bool
+    tree: Path
+    made: tuple[bool, bool]
 
 
 def check_tools() -> None:
@@ -81,6 +86,13 @@ def cache_folder() -> Path:
     return folder
 
 
+def _new_log(name: str) -> Path:
+    """An empty log among what is kept."""
+    log = cache_folder() / name
+    log.unlink(missing_ok=True)
+    return log
+
+
 def key_of(*parts: str | bytes) -> str:
     """16 hexadecimal digits of what something is made of."""
     hashed = hashlib.sha256()
@@ -90,17 +102,29 @@ def key_of(*parts: str | bytes) -> str:
     return hashed.hexdigest()[:16]
 
 
-def make_image(log: Path) -> Image:
+def make_image() -> Image:
     """The machine that records: trixie, kernel, v4l2loopback, our I2C module, lrt's dependencies in /opt/lrt.
 
-    Args:
-        log: what the tools say goes there.
+    Raises:
+        BenchError: a step failed; its last lines, and where all that the tools said is.
+    """
+    log = _new_log("build.log")
+    tree, made = _make_tree("trixie", RIG, log)
+    return _make("trixie", tree, tree, made, "3.13", read_dependencies(), [], log)
+
+
+def make_camera_image() -> Image:
+    """The machine with the real picamera2: forky, under the kernel of the other machine.
+
+    Forky's libcamera fills in all of a virtual camera's metadata, which trixie's does not.
 
     Raises:
-        BenchError: a step failed; its last lines.
+        BenchError: as of the other.
     """
-    tree = _make_tree("trixie", RIG, log)
-    return _make("trixie", tree, "3.13", read_dependencies(), log)
+    log = _new_log("build-camera.log")
+    kernel, _ = _make_tree("trixie", RIG, log)
+    tree, made = _make_tree("forky", CAMERA, log)
+    return _make("forky", tree, kernel, made, "3.14", [*read_dependencies(), *CAMERA_WHEELS], [PICAMERA], log)
 
 
 def read_dependencies() -> list[str]:
@@ -108,16 +132,49 @@ def read_dependencies() -> list[str]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
 
 
-def _make(suite: str, tree: Path, python: str, wheels: Sequence[str], log: Path) -> Image:
-    """The image of a tree, with wheels in /opt/lrt."""
+def _make(
+    suite: str,
+    tree: Path,
+    kernel: Path,
+    made: bool,
+    python: str,
+    wheels: Sequence[str],
+    alone: Sequence[str],
+    log: Path,
+) -> Image:
+    """The image of a tree with wheels in /opt/lrt, `alone` without what they ask for; kernel and modules of another."""
     guest = [(HERE / "guest" / name).read_bytes() for name in ("agent.sh", "bench-agent.service")]
-    folder = cache_folder() / f"{suite}-{key_of(tree.name, *wheels, *guest, LAYOUT)}"
+    folder = cache_folder() / f"{suite}-{key_of(tree.name, kernel.name, *wheels, *alone, *guest, LAYOUT)}"
     built = not (folder / "done").exists()
     if built:
         _forget_others(f"{suite}-", folder)
-        _install(tree, _download(wheels, python, folder, log), log)
-        _finish(tree, folder, "4G", log)
-    return Image(folder / "root.img", folder / "vmlinuz", folder / "initrd.img", built)
+        fetched = _download(wheels, python, folder, log)
+        if alone:
+            _download(["--no-deps", *alone], python, folder, log)
+        _install(tree, fetched, log)
+        _finish(tree, kernel, folder, "4G", log)
+    return Image(folder / "root.img", folder / "vmlinuz", folder / "initrd.img", tree, (made, built))
+
+
+def pack_lrt(image: Image, wheel: Path, out: Path) -> Path:
+    """lrt as the machine's own pip installs it, compiled, to be unpacked there: pip alone takes a minute there.
+
+    Args:
+        out: a folder for the archive.
+
+    Raises:
+        BenchError: it cannot be installed.
+    """
+    root, place = image.tree / "root", Path("var/tmp/lrt-wheel")
+    shutil.rmtree(root / place, ignore_errors=True)
+    (root / place).mkdir(parents=True)
+    shutil.copy(wheel, root / place)
+    install = f"/opt/lrt/bin/pip install --quiet --no-index --no-deps --target /{place}/lrt /{place}/{wheel.name}"
+    log = _new_log("build-lrt.log")
+    _chroot(root, install, log, "pip install of lrt")
+    run(["tar", "-C", root / place / "lrt", "-cf", out / "lrt.tar", "."], log, "packing lrt")
+    shutil.rmtree(root / place)
+    return out / "lrt.tar"
 
 
 def run(command: Sequence[str | Path], log: Path, what: str, environment: dict[str, str] | None = None) -> None:
@@ -162,12 +219,16 @@ def _forget_others(prefix: str, kept: Path) -> None:
     kept.mkdir(parents=True)
 
 
-def _make_tree(suite: str, packages: Sequence[str], log: Path) -> Path:
-    """Debian's packages and our module, as a folder: kept, for it outlasts many a change of lrt's dependencies."""
+def _make_tree(suite: str, packages: Sequence[str], log: Path) -> tuple[Path, bool]:
+    """Debian's packages and our module, as a folder that is kept, for it outlasts many a change of lrt's dependencies.
+
+    Returns:
+        The folder, and whether it was made now.
+    """
     module = (HERE / "guest/lrt_i2c.c").read_bytes()
     folder = cache_folder() / f"tree-{suite}-{key_of(suite, *packages, module, LAYOUT)}"
     if (folder / "done").exists():
-        return folder
+        return folder, False
     _forget_others(f"tree-{suite}-", folder)
     tree = folder / "root"
     command = [
@@ -176,17 +237,19 @@ def _make_tree(suite: str, packages: Sequence[str], log: Path) -> Path:
         "--mode=root",
         '--aptopt=Acquire::Check-Valid-Until "false"',
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
+        "--dpkgopt=force-unsafe-io",  # nothing of it has to outlast a power cut
         f"--include={','.join(packages)}",
         suite,
         tree,
         *([source] if (source := mirror()) else []),
     ]
     run(command, log, f"mmdebstrap {suite}", {"TMPDIR": str(folder)})
-    _build_module(tree, log)
+    if "linux-headers-amd64" in packages:
+        _build_module(tree, log)
     for unused in ("usr/src", "usr/lib/gcc", "usr/libexec/gcc", "var/lib/apt/lists", "var/cache/apt"):
         shutil.rmtree(tree / unused, ignore_errors=True)  # the modules are made
     (folder / "done").touch()
-    return folder
+    return folder, True
 
 
 def _chroot(tree: Path, command: str, log: Path, what: str) -> None:
@@ -234,11 +297,14 @@ def _install(tree: Path, wheels: Path, log: Path) -> None:
     )
 
 
-def _finish(tree: Path, folder: Path, size: str, log: Path) -> None:
+def _finish(tree: Path, kernel: Path, folder: Path, size: str, log: Path) -> None:
     """Kernel and initrd out, the agent in, and all of it into an ext4 image."""
-    root = tree / "root"
-    shutil.copy(next((root / "boot").glob("vmlinuz-*")), folder / "vmlinuz")
-    shutil.copy(next((root / "boot").glob("initrd.img-*")), folder / "initrd.img")
+    root, boot, modules = tree / "root", kernel / "root/boot", "usr/lib/modules"
+    shutil.copy(next(boot.glob("vmlinuz-*")), folder / "vmlinuz")
+    shutil.copy(next(boot.glob("initrd.img-*")), folder / "initrd.img")
+    if kernel != tree:
+        shutil.rmtree(root / modules, ignore_errors=True)
+        shutil.copytree(kernel / "root" / modules, root / modules, symlinks=True)
     agent = root / "usr/local/sbin/bench-agent"
     shutil.copy(HERE / "guest/agent.sh", agent)
     agent.chmod(0o755)

@@ -14,7 +14,9 @@ from typing import Self
 from vm_image import BenchError, Image, find_tool
 
 BOOT_S = 1200.0  # on a host that is busy with other things; 30 s on one that is not
+STOP_S = 300.0
 MEMORY_MB = 2048
+_running: set[subprocess.Popen] = set()
 NS_SHIFT = 1  # an instruction takes 2 to this ns
 
 
@@ -98,6 +100,7 @@ class Machine:
         self._log = (folder / "qemu.log").open("w")
         began = time.monotonic()
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        _running.add(self._process)
         self._jobs = 0
         try:
             while not (self.share / "ready").exists():
@@ -165,7 +168,7 @@ class Machine:
         if error is None:
             (self.share / "stop").touch()
             try:
-                self._process.wait(60)
+                self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 self._end()
                 raise BenchError(f"the machine did not shut down; see {self.console}") from None
@@ -175,6 +178,7 @@ class Machine:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        _running.discard(self._process)
         self._log.close()
 
     def _must_live(self, deadline: float, what: str) -> None:
@@ -183,6 +187,12 @@ class Machine:
             raise BenchError(f"QEMU ended ({self._process.returncode}): {' | '.join(said[-3:])}; see {self.console}")
         if time.monotonic() > deadline:
             raise BenchError(f"the machine {what}; see {self.console}")
+
+
+def end_all() -> None:
+    """End every machine at once, whatever it does; who waits for one gets a BenchError."""
+    for process in list(_running):
+        process.kill()
 
 
 def accelerator() -> str:
@@ -206,13 +216,13 @@ def processor() -> list[str]:
     return ["-accel", "tcg", "-icount", f"shift={NS_SHIFT},sleep=on", "-cpu", "max", "-smp", "1"]
 
 
-def install_lrt(machine: Machine, wheel: Path) -> float:
-    """lrt's wheel into the machine's /opt/lrt, and the guest's scripts into the share; seconds it took."""
+def install_lrt(machine: Machine, packed: Path) -> float:
+    """lrt into the machine's /opt/lrt, and the guest's scripts into the share; seconds it took."""
     guest = Path(__file__).with_name("guest")
     shutil.copytree(guest, machine.share / "guest", dirs_exist_ok=True)
-    shutil.copy(wheel, machine.share)
+    shutil.copy(packed, machine.share)
     done = machine.must(
-        f"/opt/lrt/bin/pip install --quiet --no-index --no-deps --no-compile /share/{wheel.name}; "
+        f"cd /opt/lrt/lib/python3*/site-packages; tar -xf /share/{packed.name}; mv bin/lrt /opt/lrt/bin/; "
         "ln -sf /opt/lrt/bin/lrt /usr/local/bin/lrt; lrt --version"
     )
     return done.seconds

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,19 +19,21 @@ from lrt import __version__, write_whole
 TITLES = {
     "i2c": "Sensor on I2C",
     "v4l2": "Camera on V4L2",
+    "firmware": "Firmware on MicroPython",
     "systemd": "The service",
     "whole": "The whole way",
     "clips": "Power cuts: clips",
     "control": "Power cuts: the control",
     "checkpoints": "Power cuts: checkpoints",
     "builds": "Power cuts: datasets",
+    "picamera2": "picamera2 on libcamera",
 }
 NOT_RUN = [
-    "picamera2 on the real libcamera: tests/rig checks lrt's driver with libcamera stubbed",
     "A Raspberry Pi: its camera pipeline (ISP, exposure, white balance), its I2C controller, copper, lens and warmth",
     "Raspberry Pi OS and its own packages of libcamera and picamera2",
     "Timing figures of a Pi: the machine's clock counts instructions, 2 ns each, or is the host's under KVM",
-    "lrt's base install and quick tests on arm64, and the firmware's core under MicroPython",
+    "lrt's base install and quick tests on arm64",
+    "CircuitPython, and the firmware's program on a board: only its core ran, on MicroPython, on a made-up bus",
     "A USB serial board: udev names one that the kernel plugs into itself, and nothing is read from it",
     "torch in the machine: checkpoints come from the host, by the run's own save; lrt.write_whole writes them there",
     "A disk that lies about its flushes, and cuts that spoil what was flushed before: cheap cards do both",
@@ -40,6 +43,7 @@ RESULT_KEYS = {
     "v4l2": "v4l2_ok",
     "picamera2": "picamera2_ok",
     "systemd": "systemd_ok",
+    "firmware": "firmware_ok",
     "whole": "whole_ok",
 }
 
@@ -70,14 +74,20 @@ class Report:
     accelerator: str
     groups: list[Group] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
     not_run: list[str] = field(default_factory=list)
-    cold: bool = False
+    made: list[bool] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_s: float = 0.0
+    partial: bool = False
 
     def add(self, group: Group) -> None:
-        """A part that is over."""
+        """A part that is over; they come from several machines, and stand in the order of the titles."""
         self.groups.append(group)
+        self.groups.sort(key=lambda each: list(TITLES).index(each.name))
+
+    def has(self, name: str) -> bool:
+        """Whether a part is over."""
+        return any(group.name == name for group in self.groups)
 
     def add_broken(self, name: str, why: str) -> None:
         """A part that did not run to its end."""
@@ -95,9 +105,16 @@ class Report:
         """Whether every check of every part that was run holds."""
         return bool(self.groups) and all(group.ok for group in self.groups)
 
-    def finish(self, seconds: float) -> None:
-        """Note how long all of it took."""
-        self.seconds = seconds
+    @property
+    def kind(self) -> str:
+        """Whether all that is kept was made in this run, or found, or some of each."""
+        return "cold" if all(self.made) else "mixed" if any(self.made) else "warm"
+
+    def finish(self, seconds: float, partial: bool) -> None:
+        """Note how long all of it took, on how much of a processor, and whether it was some parts only."""
+        used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        self.seconds, self.cpu_s = seconds, sum(each.ru_utime + each.ru_stime for each in used)
+        self.partial = partial
 
     def to_json(self) -> dict[str, Any]:
         """The figures first, then every check."""
@@ -126,7 +143,10 @@ class Report:
                 "accelerator": self.accelerator,
                 "host": platform.machine(),
                 "host_cpus": os.cpu_count(),
-                "host_load": round(os.getloadavg()[0], 1),
+                "host_load": round(os.getloadavg()[2], 1),
+                "seconds": round(self.seconds, 1),
+                "cpu_seconds": round(self.cpu_s, 1),
+                "kind": self.kind,
             },
             "not_run": self.not_run,
             "lrt": __version__,
@@ -134,11 +154,12 @@ class Report:
         }
 
     def _seconds(self) -> dict[str, float | None]:
-        """Of this run, and of the last one of the other kind on this computer."""
+        """Of the last whole runs of each kind on this computer at which all held; this one may be among them."""
         kept = cache_folder() / "seconds.json"
         known = json.loads(kept.read_text()) if kept.is_file() else {}
-        known["seconds_cold" if self.cold else "seconds_warm"] = round(self.seconds, 1)
-        write_whole(kept, json.dumps(known).encode())
+        if self.ok and not self.partial and self.kind != "mixed":
+            known[f"seconds_{self.kind}"] = round(self.seconds, 1)
+            write_whole(kept, json.dumps(known).encode())
         return {name: known.get(name) for name in ("seconds_cold", "seconds_warm")}
 
     def table(self) -> str:
@@ -152,16 +173,19 @@ class Report:
             )
             lines += [f"    not held: {check['name']}: {check['says']}" for check in group.checks if not check["ok"]]
         lines += ["", "not run, and counted nowhere:", *(f"  - {each}" for each in self.not_run)]
-        lines += [
-            "",
-            f"{'all held' if self.ok else 'NOT all held'}, {self.seconds:.0f} s {'cold' if self.cold else 'warm'}",
-        ]
+        held = "all held" if self.ok else "NOT all held"
+        lines += ["", f"{held}, {self.seconds:.0f} s {self.kind}, {self.cpu_s:.0f} s of processors' time"]
         return "\n".join(lines)
 
 
-def write_report(report: Report, out: Path, partial: bool) -> None:
+def say(text: str) -> None:
+    """How far it is."""
+    print(f"test-vm: {text}", flush=True)
+
+
+def write_report(report: Report, out: Path) -> None:
     """report.json and report.html; of a run of some parts, under other names: it is no report."""
-    stem = "report-part" if partial else "report"
+    stem = "report-part" if report.partial else "report"
     found = report.to_json()
     write_whole(out / f"{stem}.json", (json.dumps(found, indent=2, default=float) + "\n").encode())
     environment = jinja2.Environment(

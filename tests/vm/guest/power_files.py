@@ -18,7 +18,6 @@ from power_marks import Marks
 from lrt import write_whole
 from lrt.dataset.build import build_dataset
 from lrt.dataset.config import BuildConfig
-from lrt.dataset.info import INFO_NAME
 
 
 def write_checkpoints(folder: Path, device: str, seconds: float, payloads: Path) -> int:
@@ -41,15 +40,15 @@ def write_checkpoints(folder: Path, device: str, seconds: float, payloads: Path)
 
 
 def build(folder: Path, device: str, seconds: float, clips: list[Path], calibration: Path) -> int:
-    """Dataset after dataset in one place, of other clips each time; how many."""
-    with Marks(device, built="") as marks:
+    """Dataset after dataset in one place, told apart by their `max_gap_ms`; how many."""
+    with Marks(device, built=-1) as marks:
         end_s = time.monotonic() + seconds
         for number in itertools.count():
             if time.monotonic() > end_s:
                 return number
-            config = BuildConfig(max_gap_ms=50.0 - number % 2 * 20, test_clips=(clips[-1].name,))
+            config = BuildConfig(max_gap_ms=50.0 - number / 2, test_clips=(clips[-1].name,))
             build_dataset(clips, calibration, folder, config, replace=True)
-            marks.tell(built=json.loads((folder / INFO_NAME).read_text())["config"]["max_gap_ms"])
+            marks.tell(built=number)
             marks.write()
     return 0
 

@@ -92,7 +92,7 @@ def vivid(checks: Checks) -> None:
         checks.hold(
             "vivid's pictures come as RGB",
             frames and isinstance(frames[0], Image) and frames[0].pixels.ndim == 3,
-            f"{len(frames)} {said}",
+            f"{len(frames)} frames {said}",
         )
         checks.hold(
             "stamps of the frame's end, in the future, are taken for the kernel's",
@@ -117,7 +117,7 @@ def vivid(checks: Checks) -> None:
         checks.hold(
             "a buffer that the kernel marks as bad does not end it",
             len(frames) > 5 and not said,
-            f"{len(frames)} {said} {[each.detail for each in events]}",
+            f"{len(frames)} frames {'; '.join([said, *(each.detail for each in events)])}",
         )
         sh("v4l2-ctl -d 5 -c inject_fatal_streaming_error=1")
         began_s = time.monotonic()

@@ -1,0 +1,100 @@
+"""Power cuts: disks that are recorded, trained and built on in a machine, and then cut a few hundred times on paper."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vm_cut_clips import Verdict, judge_cuts
+from vm_cut_files import FilesVerdict, judge_builds, judge_checkpoints, make_checkpoints
+from vm_image import BenchError
+from vm_machine import Machine
+from vm_powercut import Cut, LoggedDisk
+from vm_report import Report, say
+
+SEED = 8
+FIRST_SLOT = 0x1A  # of four on the machine's bus
+_DEVICE = "/dev/disk/by-id/virtio-"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is written on a disk, and how what a cut leaves of it is judged.
+
+    Attributes:
+        words: the guest's script and its words; DEVICE stands for the disk's own.
+        judging: takes the cuts and a folder to work in.
+        cuts: how many.
+    """
+
+    words: tuple[str, ...]
+    judging: Callable[[Iterable[Cut], Path], Verdict | FilesVerdict]
+    cuts: int
+
+
+RECORDINGS = {
+    "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "45"), judge_cuts, 240),
+    "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "12", "--careless"), judge_cuts, 40),
+    "checkpoints": Story(
+        ("power_files.py", "checkpoints", "/mnt/checkpoints/run", "DEVICE", "15", "/share/payloads"),
+        judge_checkpoints,
+        60,
+    ),
+}
+BUILDS = {
+    "builds": Story(
+        (
+            *("power_files.py", "builds", "/mnt/builds/sets/dataset", "DEVICE", "25"),
+            *("/var/lib/lrt/clips/whole-1", "/var/lib/lrt/clips/whole-2", "/var/tmp/whole/calibration.json"),
+        ),
+        judge_builds,
+        60,
+    )
+}
+
+
+def make_disks(folder: Path, stories: Mapping[str, Story]) -> dict[str, LoggedDisk]:
+    """A logged disk for each story."""
+    return {name: LoggedDisk(folder, name, slot) for slot, name in enumerate(stories, FIRST_SLOT)}
+
+
+def tell(machine: Machine, stories: Mapping[str, Story], report: Report) -> None:
+    """Have the machine write on its disks; what breaks is noted, and the other disks are written all the same."""
+    if "checkpoints" in stories:
+        payloads = machine.share / "payloads"
+        payloads.mkdir()
+        make_checkpoints(payloads)
+    machine.must("udevadm settle")
+    for name, story in stories.items():
+        machine.must(f"mkdir -p /mnt/{name}; mount -o noatime {_DEVICE}{name} /mnt/{name}")
+        say(f"power: {name} are written")
+        words = [f"{_DEVICE}{name}" if word == "DEVICE" else word for word in story.words]
+        try:
+            report.figures[f"power_{name}"] = machine.python(*words, limit_s=400)
+        except BenchError as error:
+            report.add_broken(name, str(error))
+        machine.must(f"umount /mnt/{name}")
+
+
+def judge(disks: Mapping[str, LoggedDisk], stories: Mapping[str, Story], report: Report) -> None:
+    """Cut the power, a few hundred times, of each disk whose story was told to its end."""
+    ram = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="lrt-vm-", dir=ram if ram.is_dir() else None))
+    try:
+        for name, story in stories.items():
+            if report.has(name):
+                continue
+            say(f"power: {story.cuts} cuts of the disk with {name}")
+            began_s = time.monotonic()
+            try:
+                verdict = story.judging(disks[name].cuts(story.cuts, SEED, folder), folder)
+            except BenchError as error:
+                report.add_broken(name, str(error))
+                continue
+            report.add_cuts(name, verdict, time.monotonic() - began_s)
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)

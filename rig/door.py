@@ -66,7 +66,8 @@ def ask(request: Request, path: Path | None = None, timeout_s: float = 30.0) -> 
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.settimeout(timeout_s)
             line.connect(str(path))
-            line.sendall(json.dumps(request).encode() + b"\n")
+            with suppress(BrokenPipeError):  # turned away before it was heard: why stands in the answer
+                line.sendall(json.dumps(request).encode() + b"\n")
             with line.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
     except (FileNotFoundError, ConnectionRefusedError) as error:

@@ -21,7 +21,10 @@ from .compressed import encode_message
 from .header import FINISHED, LOG_NAME, PARTIAL, ClipError, ClipHeader
 from .log import EVENTS, RGB, THERMAL, LogWriter, encode_event, encode_heatmap
 
-_SYNC_NS = 800_000_000  # a power cut then costs a second: the devices' delay and the writer's own period are in it
+# From where one sync begins to where the next ends: a power cut then costs a second, with the devices' delay and the
+# writer's own period in it. Between syncs that take long there is this much of one, or nothing else would be done.
+_SYNC_NS = 800_000_000
+_SYNC_REST = 0.5
 
 
 class ClipWriter:
@@ -66,7 +69,7 @@ class ClipWriter:
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)  # it is ours, and empty
             raise ClipError(f"{refusal}: {error.strerror}") from error
-        self._synced_ns = clock.now_ns()
+        self._sync_began_ns, self._sync_took_ns = clock.now_ns(), 0
         self._open = True
         self._disk_failed = False
 
@@ -105,11 +108,12 @@ class ClipWriter:
 
     def sync(self) -> None:
         """Have the disk hold everything written so far. Done by itself once a second, when something is written."""
+        self._sync_began_ns = self._clock.now_ns()
         try:
             self._log.sync()
         except OSError as error:
             raise self._refused(error) from error
-        self._synced_ns = self._clock.now_ns()
+        self._sync_took_ns = self._clock.now_ns() - self._sync_began_ns
 
     def finish(self, ended: str = "stopped") -> ClipHeader:
         """End the clip and give it its name.
@@ -168,7 +172,8 @@ class ClipWriter:
             self._log.write(topic, time_ns, sequence, data)
         except OSError as error:
             raise self._refused(error) from error
-        if self._clock.now_ns() - self._synced_ns >= _SYNC_NS:
+        took_ns = self._sync_took_ns
+        if self._clock.now_ns() - self._sync_began_ns >= max(_SYNC_NS - took_ns, (1 + _SYNC_REST) * took_ns):
             self.sync()
 
     def _refused(self, error: OSError) -> ClipError:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -458,3 +459,26 @@ def test_a_killed_recording_loses_a_second_at_most(tmp_path):
     assert report.heatmaps == len(heatmaps) > 0
     assert [heatmap.latest_ns for heatmap in heatmaps] == written_ns[: len(heatmaps)]
     assert written_ns[-1] - heatmaps[-1].latest_ns < 1_200_000_000
+
+
+@pytest.mark.parametrize(("took_ms", "most_ms"), [(5, 820), (100, 820), (300, 820), (600, 1520), (1500, 3770)])
+def test_a_slow_cards_syncs_begin_earlier_and_leave_time_to_write(
+    tmp_path, header, make_clock, monkeypatch, took_ms, most_ms
+):
+    """A power cut loses what came since the last whole sync began: the longest of these while a disk takes its time."""
+    clock = make_clock(10**9)
+    syncs = []
+
+    def take_time(_descriptor):
+        began_ns = clock.now_ns()
+        clock.advance(took_ms * 10**6)
+        syncs.append((began_ns, clock.now_ns()))
+
+    monkeypatch.setattr("lrt.rig.clip.log._sync_data", take_time)
+    with ClipWriter(tmp_path, header, clock) as writer:
+        while clock.now_ns() < 30 * 10**9:
+            clock.advance(10 * 10**6)
+            writer.write_event(Event(clock.now_ns(), "bus-error", "Remote I/O error"))
+    exposed = [after[1] - before[0] for before, after in pairwise(syncs)]
+    assert max(exposed) <= most_ms * 10**6
+    assert sum(end - begin for begin, end in syncs) <= 0.7 * 29 * 10**9, "the rest is for writing"

@@ -35,6 +35,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="lrt-vm-"))
     try:
         check_tools()
+        asked.out.mkdir(parents=True, exist_ok=True)
         report = run_all(asked.only, work)
     except BenchError as error:
         print(f"test-vm: {error}", file=sys.stderr)

@@ -47,6 +47,7 @@ class FitConfig:
         lens: whether lens terms are tried: that of pixels of equal angles, which stays if it explains the heat better
             than pixels of equal size, and a free one, which stays only if it foretells frames kept out of the fit much
             better than either. A free one alone left s 1.5 % off in simulation, where the choice of two left 0.9.
+        lens_k: where the lens term starts; without `lens` it stays there.
         bend_range: the lens term at the edge of the sensor's field, as a share of its distance from the centre. Equal
             angles over 60 degrees make 0.09, a camera's own distortion some hundredths; a sensor of 110 degrees 0.35.
         fwhm: footprint to start from, thermal pixels; two real sensors gave 0.95 to 1.05.
@@ -61,6 +62,7 @@ class FitConfig:
     columns: int = 80
     field_range: tuple[float, float] = FIELD_RANGE
     lens: bool = True
+    lens_k: float = 0.0
     bend_range: tuple[float, float] = (-0.05, 0.14)
     fwhm: float = 1.05
     candidates: int = 3
@@ -199,20 +201,20 @@ def fit_calibration(
     second = blocks % 2 == 1
     if objective == "forward":
         evidence, pose, fwhm = _settle(evidence, given.usable, pose, fwhm, blocks if config.lens else None)
+        known_k = pose.lens_k
         pose, fwhm, halves, lens_r2, bent = _try_lens(
             evidence, pose, fwhm, blocks, config.bend_range if config.lens else None
         )
     else:
         evidence = replace(evidence, weight=given.usable * trust_frames(explain(evidence, pose, fwhm)))
         halves = fit_halves(evidence, (pose, fwhm), second, evidence.optics(pose, fwhm).counts, locate)
-        lens_r2, bent = (halves.r2, halves.r2), pose
+        lens_r2, bent, known_k = (halves.r2, halves.r2), pose, pose.lens_k
     explained = explain(evidence, pose, fwhm)
 
     one_zone = refine_pose(evidence.merge_zones(), pose, fwhm)[0]
     interior = _refine_interior(evidence, pose, fwhm)
     systematic = spread_of((pose, one_zone, interior))
-    free_lens = pose is bent and lens_r2[0] != lens_r2[1]
-    spread = sandwich(evidence, explained, pose, fwhm, blocks, rate, free_lens=free_lens)
+    spread = sandwich(evidence, explained, pose, fwhm, blocks, rate, free_lens=pose.lens_k != known_k)
     # What the choice of pixels and of the lens term moves counts; a person of one temperature is known to be wrong
     choices = spread_of((pose, interior, bent))
     floors = (config.tx_floor * pose.s, config.ty_floor * pose.s, config.s_floor * pose.s)
@@ -314,7 +316,8 @@ def _refine_peaks(evidence: Evidence, search: Search, config: FitConfig) -> tupl
     if not peaks:
         raise CalibrationError("heat and masks share nothing at any pose; check that they are of the same clips")
     some = _thin(evidence)
-    pose, fwhm, _ = max((refine_pose(some, peak, config.fwhm) for peak in peaks), key=lambda found: found[2])
+    starts = [replace(peak, lens_k=config.lens_k) for peak in peaks]
+    pose, fwhm, _ = max((refine_pose(some, start, config.fwhm) for start in starts), key=lambda found: found[2])
     return refine_pose(evidence, pose, fwhm)[:2]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lrt.calibration
+from lrt.calibration.check import check_calibration
 from lrt.calibration.fitting import FitConfig, fit_calibration, fit_pose
 from lrt.calibration.forward import Evidence, Pose, explain, guess_pose, see
 from lrt.calibration.geometry import CalibrationError, equal_angles, read_calibration, write_calibration
@@ -103,6 +104,17 @@ def test_pixels_of_one_size_and_of_equal_angles_are_told_apart(rig, lens_k: floa
     assert c.lens_k == (equal_angles() if lens_k else 0)
     assert equal_angles() == pytest.approx(0.0057, abs=0.00005)
     assert abs(c.s / pose.s - 1) <= 0.01
+
+
+def test_a_check_holds_the_lens_which_a_short_clip_could_not_tell(rig) -> None:
+    pose = Pose(315.0, 186.0, 62.0, 0.0057)
+    heat = make_heat(rig.true_masks, pose, (8, 8))
+    old = fit_calibration(heat, rig.true_masks, IMAGE).calibration
+    short = slice(None, None, 2)  # 60 frames, 30 s
+    assert fit_calibration(heat[short], rig.true_masks[short], IMAGE).calibration.lens_k == 0, "else nothing is shown"
+    found = check_calibration(old, heat[short], rig.true_masks[short], IMAGE)
+    assert found.fit.calibration.lens_k == old.lens_k
+    assert abs(found.moved["s"]) <= 0.005 * old.s
 
 
 def test_a_lens_that_is_neither_gets_a_free_term(rig) -> None:

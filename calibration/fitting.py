@@ -46,7 +46,7 @@ class FitConfig:
         field_range: the sensor's field that is sought, smallest and largest, in widths of the image.
         lens: whether lens terms are tried: that of pixels of equal angles, which stays if it explains the heat better
             than pixels of equal size, and a free one, which stays only if it foretells frames kept out of the fit much
-            better than either. A free one alone left s 1.5 % off in simulation, where the choice of two left 0.9.
+            better than either. A free one left s 1.5 % off in simulation, where the right one of the two left 1.1.
         lens_k: where the lens term starts; without `lens` it stays there.
         bend_range: the lens term at the edge of the sensor's field, as a share of its distance from the centre. Equal
             angles over 60 degrees make 0.09, a camera's own distortion some hundredths; a sensor of 110 degrees 0.35.
@@ -56,7 +56,7 @@ class FitConfig:
         offset_reach_s: the time offset is sought this far either way.
         tx_floor, ty_floor: thermal pixels; s_floor: share of s. What every frame has in common (clothes warmer than
             bare arms, hair over face) moved real fits that far without showing in their scatter; added in quadrature.
-        offset_floor_ms: the same for the time offset; simulated walks were up to 22 ms off, p90.
+        offset_floor_ms: the same for the time offset; one simulated walk in ten was 22 ms off.
     """
 
     columns: int = 80
@@ -286,7 +286,7 @@ def fit_calibration(
 def fit_pose(
     heatmaps: np.ndarray, masks: np.ndarray, image_size: tuple[int, int], config: FitConfig = FitConfig()
 ) -> Pose:
-    """The pose alone, as the forward model has it: no uncertainty, no free lens term, no verdict; a third of the cost.
+    """The pose alone, as the forward model has it: no uncertainty, no free lens term, no verdict; half the cost.
 
     Args:
         heatmaps, masks, image_size, config: see `fit_calibration`.
@@ -347,8 +347,8 @@ def _settle(
 ) -> tuple[Evidence, Pose, float]:
     """Pose, footprint and each frame's weight, in turns; and, where blocks are given, which known lens term it is.
 
-    A frame's weight rests on how it fits, and the fit on the weights: where one mask in ten lacks its legs, a single
-    turn left ty 2 % of a thermal pixel further off than three do.
+    A frame's weight rests on how it fits, and the fit on the weights: where one mask in ten lacks its legs, one turn of
+    milder weights left ty 2 % of a thermal pixel further off.
     """
     for turn in range(TURNS):
         evidence = replace(evidence, weight=usable * trust_frames(explain(evidence, pose, fwhm)))

@@ -158,11 +158,11 @@ def capture(rig: str | None, seconds: float | None, **tagged: Any) -> Result:
     Where `lrt serve` runs, it records, and the clip begins some seconds before the button; else this command opens the
     devices itself. A file vocabulary.toml in the folder of the clips adds colours and lights of your own.
     """
-    from .console import stages
+    from .console import recording
     from .console.progress import progress_bar
 
     with stop_on_signal() as stop, progress_bar("recording", "s") as update:
-        result = stages.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, say=_warn, **tagged)
+        result = recording.capture(rig=rig, seconds=seconds, stop=stop, on_progress=update, say=_warn, **tagged)
     twin = " (made by the twin: no person was there)" if result["synthetic"] else ""
     error_ms = result["pair_error_ms_p95"]
     error = "none" if error_ms is None else f"{error_ms:.1f} ms"
@@ -184,9 +184,9 @@ def capture(rig: str | None, seconds: float | None, **tagged: Any) -> Result:
 @click.option("--out", type=FOLDER, help="Folder of the clips, whose disk is looked at.  [default: clips]")
 def check(**options: Any) -> Result:
     """Say whether the rig is healthy: green, amber or red, and the one thing to do."""
-    from .console import stages
+    from .console import recording
 
-    health = stages.check_rig(**options)
+    health = recording.check_rig(**options)
     colours = {"green": "green", "amber": "yellow", "red": "red"}
     lines = [
         click.style(f"{found['level']:<6}", fg=colours[found["level"]], bold=True)
@@ -208,7 +208,7 @@ def sync_check(**options: Any) -> Result:
     Stand alone, two steps (1.4 m) before the rig, and raise and lower an arm ten times, not in rhythm. No picture is
     kept.
     """
-    from .console import stages
+    from .console import recording
     from .console.progress import progress_bar
 
     click.echo(
@@ -216,7 +216,7 @@ def sync_check(**options: Any) -> Result:
         err=True,
     )
     with progress_bar("watching", "s") as update:
-        result = stages.sync_check(on_progress=update, **options)
+        result = recording.sync_check(on_progress=update, **options)
     where = f"written to {result['rig']}" if result["rig"] else "written nowhere: there is no rig file"
     return result, (
         f"heat comes {result['offset_ms']:.0f} +- {result['spread_ms']:.0f} ms after the picture "
@@ -249,9 +249,9 @@ def serve(**options: Any) -> Result:
 @command("status", "lrt status")
 def status() -> Result:
     """Ask the rig daemon what it is doing."""
-    from .console import stages
+    from .console import recording
 
-    found = stages.ask_daemon("status")
+    found = recording.ask_daemon("status")
     at = found["recording"]
     doing = f"recording {at['clip_id']}, {at['seconds']:.0f} s, {at['heatmaps']} heatmaps" if at else "ready to record"
     problems = [found[name] for name in ("sensor_problem", "camera_problem", "last_error") if found[name]]
@@ -261,9 +261,9 @@ def status() -> Result:
 @command("stop", "lrt stop")
 def stop() -> Result:
     """Have the rig daemon end the recording that is under way."""
-    from .console import stages
+    from .console import recording
 
-    result = stages.ask_daemon("stop")
+    result = recording.ask_daemon("stop")
     return result, f"{', '.join(result['clips'])}: {result['heatmaps']} heatmaps, {result['images']} images"
 
 
@@ -276,9 +276,9 @@ def clips() -> None:
 @click.option("--dir", "folder", type=FOLDER, default=Path("clips"), show_default=True, help="Folder of the clips.")
 def clips_list(folder: Path) -> Result:
     """List the clips of a folder, the cut ones too."""
-    from .console import stages
+    from .console import recording
 
-    rows = stages.list_clips(folder)
+    rows = recording.list_clips(folder)
     lines = [
         f"{row['clip_id']:<24} {row['clothing']:<6} {row['lighting']:<7} "
         + (f"{'?':>6}    " if row["seconds"] is None else f"{row['seconds']:>6.1f} s  ")
@@ -293,9 +293,9 @@ def clips_list(folder: Path) -> Result:
 @click.argument("clip", type=FOLDER)
 def clips_show(clip: Path) -> Result:
     """Show a clip's tags, devices and counts."""
-    from .console import stages
+    from .console import recording
 
-    header = stages.show_clip(clip)
+    header = recording.show_clip(clip)
     return header, "\n".join(f"{name:<32}{value}" for name, value in _flat(header))
 
 
@@ -353,9 +353,9 @@ def _say_quality(report: dict[str, Any]) -> Iterator[str]:
 @click.argument("clip", type=FOLDER)
 def clips_recover(clip: Path) -> Result:
     """Mend a clip whose recording was cut: keep everything up to the last whole chunk."""
-    from .console import stages
+    from .console import recording
 
-    report = stages.recover_clip(clip)
+    report = recording.recover_clip(clip)
     return report, f"{report['clip']}: recovered {report['heatmaps']} heatmaps and {report['images']} images"
 
 
@@ -423,14 +423,14 @@ def clips_play(clip: Path, out: Path, **options: Any) -> Result:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clips_remove(clip: tuple[Path, ...], yes: bool) -> Result:
     """Take clips from the disk, for good; asks first. Masks kept by calibrations go too."""
-    from .console import stages
+    from .console import recording
 
-    headers = [stages.show_clip(folder) for folder in clip]
+    headers = [recording.show_clip(folder) for folder in clip]
     for header in headers:
         click.echo(f"{header['clip_id']}: {header['clothing']}, {header['lighting']}, {header['state']}", err=True)
     if not yes:
         click.confirm(f"Remove {len(clip)} clips for good?", abort=True, err=True)
-    result = stages.remove_clips(clip)
+    result = recording.remove_clips(clip)
     masks = f", and {result['masks']} kept masks" if result["masks"] else ""
     return result, f"removed {', '.join(result['removed'])}{masks}"
 
@@ -668,20 +668,20 @@ def calibrate(
     PASS, or WARN and the one thing to do; the page beside the calibration shows why. With --check: HOLDS (exit code
     0), MOVED or UNSURE (1).
     """
-    from .console import stages
+    from .console import calibrating
     from .console.progress import progress_bar
 
     if export_frames is not None:
-        result = stages.export_frames(clip, export_frames, frames)
+        result = calibrating.export_frames(clip, export_frames, frames)
         return result, f"{result['frames']} frames in {result['out']}; draw masks, then --masks DIR"
     with progress_bar("finding people", "frames") as update:
         if check is not None:
             if objective != "forward":
                 raise click.UsageError("--check always asks how much heat is explained; leave --objective out")
-            result = stages.check_calibration(check, clip, out, frames=frames, on_progress=update, **source)
+            result = calibrating.check_calibration(check, clip, out, frames=frames, on_progress=update, **source)
             return result, _say_check(result), 0 if result["verdict"] == "HOLDS" else 1
         out = out or Path("calibration.json")
-        result = stages.calibrate(clip, out, frames=frames, objective=objective, on_progress=update, **source)
+        result = calibrating.calibrate(clip, out, frames=frames, objective=objective, on_progress=update, **source)
     fitted = ", ".join(
         f"{label} {result[name]:.1f} {unit} ({_spread(result[f'{name}_sd'])})"
         for label, name, unit in (
@@ -882,9 +882,9 @@ def dataset_export(dataset: Path, out: Path, **options: Any) -> Result:
 @command("models", "lrt models --json")
 def models() -> Result:
     """Count the parameters of every network."""
-    from .console import stages
+    from .console import training
 
-    table = stages.count_models()
+    table = training.count_models()
     return table, "\n".join(f"{name:<20}{count:>12,}" for name, count in table.items())
 
 
@@ -1082,11 +1082,11 @@ def bench_table3(dataset: Path, out: Path, **options: Any) -> Result:
 @click.option("--out", type=FOLDER, required=True, help="Folder for the pictures and the video; must not exist.")
 def synthesise(run: str, heatmaps: Path, source: str, out: Path) -> Result:
     """Draw pictures from heat and one source picture."""
-    from .console import stages
+    from .console import synthesising
     from .console.progress import progress_bar
 
     with progress_bar("drawing", "pictures") as update:
-        result = stages.synthesise(run, heatmaps, source, out, on_progress=update)
+        result = synthesising.synthesise(run, heatmaps, source, out, on_progress=update)
     return result, f"{result['pictures']} pictures in {result['out']}, video {result['video']}"
 
 

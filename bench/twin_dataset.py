@@ -9,7 +9,7 @@ from pathlib import Path
 
 import joblib
 
-from lrt.console import datasets, stages
+from lrt.console import calibrating, datasets, recording
 from lrt.dataset.tags import CLOTHING, LIGHTING
 
 TAKES, SECONDS, JOBS = 6, 25.0, 2  # 25 s are 250 heatmaps: more than the 150 that the published protocol needs
@@ -37,10 +37,10 @@ def record_twin(out: Path, takes: int, seconds: float, jobs: int) -> dict:
     ]
     clips, calibration = out / "clips", out / "calibration.json"
     clips.mkdir(parents=True)
-    joblib.Parallel(jobs)(joblib.delayed(stages.capture)(*one, CONSENT, 1, seconds, "twin", clips) for one in wanted)
+    joblib.Parallel(jobs)(joblib.delayed(recording.capture)(*one, CONSENT, 1, seconds, "twin", clips) for one in wanted)
     folders = [clips / clip_id for clip_id, _, _ in wanted]
     held_out = [clip_id for clip_id, _, _ in wanted if clip_id.endswith("-0")]
-    stages.calibrate(folders, calibration, masks="small")
+    calibrating.calibrate(folders, calibration, masks="small")
     return datasets.build_dataset(folders, calibration, out / "dataset", test_clips=held_out, jobs=jobs)
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import joblib
 import numpy as np
 
-from lrt.console import datasets, exchange, quality, stages
+from lrt.console import calibrating, datasets, exchange, quality, recording
 from lrt.dataset.info import read_info
 from lrt.dataset.ledger import add_consent
 from lrt.dataset.loading import load_pairs
@@ -66,7 +66,7 @@ def go_the_way(root: Path, pairs: int, jobs: int) -> dict[str, Any]:
     count = -(-pairs // round(10 * SECONDS - 5))
     folders = stage("capture", lambda: joblib.Parallel(jobs)(joblib.delayed(_record)(clips, n) for n in range(count)))
     verified = stage("verify", lambda: quality.verify_clips(folders))
-    fit = stage("calibrate", lambda: stages.calibrate(folders, calibration, masks="small"))
+    fit = stage("calibrate", lambda: calibrating.calibrate(folders, calibration, masks="small"))
     built = stage("build", lambda: datasets.build_dataset(folders, calibration, dataset, scope="share", jobs=jobs))
     again = root / "again"
     stage("build again", lambda: datasets.build_dataset(folders[::-1], calibration, again, scope="share"))
@@ -101,7 +101,7 @@ def go_the_way(root: Path, pairs: int, jobs: int) -> dict[str, Any]:
 def _record(clips: Path, number: int) -> Path:
     """One clip of the twin: colours and lights in turn, people and rooms too."""
     clip_id = f"clip-{number:03d}"
-    stages.capture(
+    recording.capture(
         clip_id,
         CLOTHING[number % len(CLOTHING)],
         LIGHTING[number // len(CLOTHING) % len(LIGHTING)],

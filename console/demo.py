@@ -15,11 +15,12 @@ import numpy as np
 
 from .. import LrtError
 from ..dataset.tags import CLOTHING, LIGHTING
-from . import datasets, stages
+from . import calibrating, datasets, pictures, recording, synthesising
 from .demo_page import describe, draw_hero
 from .measuring import evaluate
 from .page import Picture, write_page
 from .progress import progress_bar
+from .results import needs_torch
 from .training import train
 
 MARK = "demo.json"  # what a demo folder is known by
@@ -50,7 +51,7 @@ def run_demo(out: Path, seconds: float, gan_steps: int, replace: bool, say: Call
     Raises:
         DemoError: `out` is there already, and `replace` is False or it is no demo's.
     """
-    stages.needs_torch()
+    needs_torch()
     _clear(out, replace)
     out.mkdir(parents=True)
     (out / MARK).write_text("{}\n")
@@ -75,7 +76,7 @@ def run_demo(out: Path, seconds: float, gan_steps: int, replace: bool, say: Call
     folders = [out / "clips" / clip_id for clip_id, _, _ in wanted + held_out]
 
     with stage("calibrate", "calibrating heat to picture"), progress_bar("finding people", "frames") as update:
-        fit = stages.calibrate(folders[: len(wanted)], out / "calibration.json", masks="small", on_progress=update)
+        fit = calibrating.calibrate(folders[: len(wanted)], out / "calibration.json", masks="small", on_progress=update)
     truth = _true_geometry(folders[: len(wanted)], seconds)
     error_px = float(np.hypot(fit["tx"] - truth["tx"], fit["ty"] - truth["ty"]))
 
@@ -95,7 +96,7 @@ def run_demo(out: Path, seconds: float, gan_steps: int, replace: bool, say: Call
 
     with stage("synthesise", "drawing from heat alone"), progress_bar("drawing", "pictures") as update:
         source = _pick_source(out)
-        drawn = stages.synthesise(
+        drawn = synthesising.synthesise(
             out / "run", folders[-1], source, out / "drawn", on_progress=update
         )  # the clip's images stay closed
 
@@ -159,7 +160,7 @@ def _record(clips: Sequence[tuple[str, str, str]], out: Path, seconds: float) ->
         progress_bar("recording", "clips") as update,
     ):
         jobs = [
-            pool.submit(stages.capture, clip_id, clothing, lighting, CONSENT, 1, seconds, "twin", out)
+            pool.submit(recording.capture, clip_id, clothing, lighting, CONSENT, 1, seconds, "twin", out)
             for clip_id, clothing, lighting in clips
         ]
         for done, _ in enumerate(as_completed(jobs), 1):
@@ -171,7 +172,7 @@ def _true_geometry(folders: Sequence[Path], seconds: float) -> dict[str, float]:
     """The twin's true tx, ty and s, px, at the distance where people stood in the clips: two lenses see parallax."""
     from ..rig.twin.rig import mean_distance, scene_of
 
-    scenes = [scene_of(stages.show_clip(folder)["twin"]) for folder in folders]
+    scenes = [scene_of(recording.show_clip(folder)["twin"]) for folder in folders]
     geometry = np.mean([scene.true_geometry(mean_distance(scene, seconds)) for scene in scenes], axis=0)
     return dict(zip(("tx", "ty", "s"), geometry.tolist(), strict=True))
 
@@ -184,5 +185,5 @@ def _pick_source(out: Path) -> Path:
     members = np.flatnonzero(pairs.clip == pairs.clip_ids.index("green-bright-1"))
     warm = pairs.heatmaps[members].max(axis=(1, 2)) - np.median(pairs.heatmaps[members], axis=(1, 2))
     source = out / "source.png"
-    stages.write_image(source, pairs.images[members[np.argmax(warm)]])  # someone is in view
+    pictures.write_image(source, pairs.images[members[np.argmax(warm)]])  # someone is in view
     return source

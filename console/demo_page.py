@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import stages
+from . import pictures
 from .page import Picture, Stage, draw_curves
+from .results import PAIR_GAP_MS
 
 HERO_COLUMNS = 7
 WELL_IN_VIEW_C = 2.0  # the warmest tenth of the cells above the median cell
@@ -147,7 +148,7 @@ def _draw_frames(out: Path) -> Path:
     tiles = []
     for tags in ("white-bright", "red-dim", "green-bright", "blue-dim", "black-bright", "white-dim"):
         clip = open_clip(out / "clips" / f"{tags}-1")
-        heat, image, _ = clip.pair_index(stages.PAIR_GAP_MS)
+        heat, image, _ = clip.pair_index(PAIR_GAP_MS)
         celsius = clip.oriented(np.stack([heatmap.celsius for heatmap in clip.heatmaps()]))[heat]
         shown = int(np.argmax(np.percentile(celsius, 90, axis=(1, 2)) - np.median(celsius, axis=(1, 2))))
         picture = cv2.resize(clip.image(int(image[shown])).pixels, (320, 180), interpolation=cv2.INTER_AREA)
@@ -155,7 +156,7 @@ def _draw_frames(out: Path) -> Path:
         assert celsius.shape[1:] == (GRID, GRID)
         tiles.append(np.hstack([picture, grid]))
     path = out / "frames.png"
-    stages.write_image(path, np.vstack([np.hstack(tiles[row : row + 2]) for row in range(0, len(tiles), 2)]))
+    pictures.write_image(path, np.vstack([np.hstack(tiles[row : row + 2]) for row in range(0, len(tiles), 2)]))
     return path
 
 
@@ -164,7 +165,7 @@ def _draw_dataset(out: Path) -> Path:
     from ..dataset.show import draw_contact_sheet
 
     path = out / "dataset.png"
-    stages.write_image(path, draw_contact_sheet(load_pairs(out / "dataset", "train")))
+    pictures.write_image(path, draw_contact_sheet(load_pairs(out / "dataset", "train")))
     return path
 
 
@@ -200,14 +201,14 @@ def draw_hero(out: Path, folder: Path) -> Path:
 
     clip = open_clip(folder)
     view = find_view(read_calibration(out / "calibration.json"))
-    heat, image, _ = clip.pair_index(stages.PAIR_GAP_MS)
+    heat, image, _ = clip.pair_index(PAIR_GAP_MS)
     celsius = view.sample_heatmap(clip.oriented(np.stack([heatmap.celsius for heatmap in clip.heatmaps()])))[heat]
     warm = np.percentile(celsius, 90, axis=(1, 2)) - np.median(celsius, axis=(1, 2))
     occupied = np.flatnonzero(warm >= min(WELL_IN_VIEW_C, np.quantile(warm, 0.7)))
     chosen = occupied[np.linspace(0, len(occupied) - 1, HERO_COLUMNS).round().astype(int)]
     saw = np.stack([view.crop_image(clip.image(int(image[k])).pixels) for k in chosen])
-    drawn = np.stack([stages.read_image(out / "drawn" / f"{heat[k]:06d}.png") for k in chosen])
-    source = np.stack([stages.read_image(out / "source.png")] + [np.full_like(saw[0], 255)] * (HERO_COLUMNS - 1))
+    drawn = np.stack([pictures.read_image(out / "drawn" / f"{heat[k]:06d}.png") for k in chosen])
+    source = np.stack([pictures.read_image(out / "source.png")] + [np.full_like(saw[0], 255)] * (HERO_COLUMNS - 1))
     page = sheet(
         [
             ("heat", paint_heat(normalise_heatmap(celsius[chosen]), saw.shape[1:3])),

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..calibration.geometry import Calibration, View, find_view, read_calibration
 from ..model.drawer import CARD, SHIPPED, SHIPPED_FOLDER, About, Drawer, load_drawer
+from .pictures import read_image
 from .results import PAIR_GAP_MS, Result, StageError
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ class Drawing:
         if path.is_dir():
             return self._of_clip(path)
         if path.is_file():
-            from .stages import read_image
-
             return self.fit(read_image(path), str(path))
         shipped = list_sources()
         wanted = shipped[0] if str(name) == SHIPPED and shipped else str(name)
@@ -66,8 +65,6 @@ class Drawing:
             raise StageError(
                 f"source {name}: no such picture or clip, nor one of those that come with lrt: {', '.join(shipped)}"
             )
-        from .stages import read_image
-
         return self.fit(read_image(SOURCES / f"{wanted}.png"), wanted)
 
     def fit(self, pixels: np.ndarray, found_in: str) -> np.ndarray:

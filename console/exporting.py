@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .results import Result, StageError, Update, plain, silent
-from .stages import needs_torch
+from .results import Result, StageError, Update, needs_torch, plain, silent
 
 if TYPE_CHECKING:
     from ..dataset.loading import PairSet

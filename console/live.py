@@ -101,7 +101,7 @@ def _sense(rig: str | None, stop: threading.Event, say: Callable[[str], None]) -
         StageError: the rig daemon holds it.
     """
     from ..rig.door import daemon_runs
-    from .stages import find_rig
+    from .recording import find_rig
 
     if rig is None and daemon_runs():
         raise StageError("the rig daemon holds the sensor; draw on its page, stop it, or name a rig with --rig")

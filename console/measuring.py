@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import write_whole
 from ..dataset.splits import DEFAULT_NAME, Sides, choose_sides
 from .evaluation_page import write_evaluation_page, write_sides_page
-from .results import Result, StageError, Update, plain, silent
-from .stages import needs_torch
+from .results import Result, StageError, Update, needs_torch, plain, silent
 
 if TYPE_CHECKING:
     from ..model.full import FullConfig

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import LrtError
 
 Update = Callable[..., None]  # update(done, total, note="")
@@ -29,10 +27,18 @@ def plain(value: Any) -> Any:
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # an array, or a number of numpy's, which is not imported for this
         return plain(value.tolist())
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def needs_torch() -> None:
+    """Say in one line what to install where torch is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise StageError("this command needs PyTorch: pip install 'lrt[train]' (the rig's commands do not)")

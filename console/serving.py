@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .people import admit_clip
+from .recording import find_rig
 from .results import Result
-from .stages import find_rig
 
 
 def serve(

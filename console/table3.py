@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__, write_whole
 from ..dataset.splits import DEFAULT_NAME, choose_sides
-from .results import Result, StageError, Update, plain, silent
-from .stages import needs_torch
+from .results import Result, StageError, Update, needs_torch, plain, silent
 from .table3_text import csv_table
 from .training import merge_settings
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.splits import DEFAULT_NAME, choose_sides
-from .results import Result, Update, plain, silent
-from .stages import needs_torch
+from .results import Result, Update, needs_torch, plain, silent
 
 if TYPE_CHECKING:
     from ..dataset.loading import PairSet
@@ -162,3 +161,11 @@ def merge_settings(
 
     file = {} if config_file is None else read_settings(config_file)
     return file | {name: value for name, value in overrides.items() if value is not None} | parse_settings(settings)
+
+
+def count_models() -> dict[str, int]:
+    """Trainable parameters of every network at the paper's sizes."""
+    needs_torch()
+    from ..model.networks import model_table
+
+    return model_table()

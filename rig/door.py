@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import LrtError
-from .records import RigError
 
 SYSTEM_SOCKET = Path("/run/lrt/rig.sock")  # hardware/lrt.service: RuntimeDirectory=lrt
 _LONGEST_REQUEST = 64 * 1024  # bytes
@@ -30,7 +29,7 @@ Request = dict[str, Any]
 Handler = Callable[[Request], dict[str, Any]]
 
 
-class DaemonError(RigError):
+class DaemonError(LrtError, OSError):
     """The rig daemon is not running, runs already, or has refused what it was asked."""
 
 

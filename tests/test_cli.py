@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lrt.console import datasets, stages, training
+from lrt.console import calibrating, datasets, recording, training
 from lrt.rig.clip import verify_clip
 from lrt.rig.twin.rig import scene_of, scene_time_s
 
@@ -31,11 +31,11 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips of the twin, a calibration from its true masks, a dataset and a short run."""
     folder = tmp_path_factory.mktemp("rig")
     for clip_id, clothing in (("one", "red"), ("two", "blue")):
-        stages.capture(clip_id, clothing, "bright", "TEST", 1, SECONDS, "twin", folder / "clips")
+        recording.capture(clip_id, clothing, "bright", "TEST", 1, SECONDS, "twin", folder / "clips")
     clips = [folder / "clips/one", folder / "clips/two"]
-    stages.export_frames(clips, folder / "frames", 120)
+    calibrating.export_frames(clips, folder / "frames", 120)
     draw_true_masks(clips, folder / "masks", 120)
-    stages.calibrate(clips, folder / "calibration.json", str(folder / "masks"), frames=120)
+    calibrating.calibrate(clips, folder / "calibration.json", str(folder / "masks"), frames=120)
     datasets.build_dataset(clips, folder / "calibration.json", folder / "dataset", test_clips=["two"])
     training.train(folder / "dataset", folder / "run", preset="smoke", gan_steps=3, inversion_steps=2, batch=4)
     return folder
@@ -44,7 +44,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def draw_true_masks(clips: list[Path], out: Path, frames: int) -> None:
     """The masks that the twin knows, named as `--masks DIR` wants them."""
     out.mkdir()
-    evidence = stages._gather(clips, frames)
+    evidence = calibrating._gather(clips, frames)
     scenes = [scene_of(clip.header.twin) for clip in evidence.clips]
     for number, (image, clip) in enumerate(zip(evidence.images, evidence.clip, strict=True)):
         time_s = scene_time_s(evidence.clips[clip].header.twin, image.timestamp_ns)
@@ -147,7 +147,7 @@ def test_an_existing_clip_is_never_overwritten(run: Run, rig: Path):
 def test_ctrl_c_finishes_the_clip(tmp_path: Path):
     """A recording without an end is stopped by SIGINT and is whole."""
     script = (
-        "import sys; from lrt import cli; from lrt.console import stages; stages.TWIN_SECONDS = 1e6; "
+        "import sys; from lrt import cli; from lrt.console import recording; recording.TWIN_SECONDS = 1e6; "
         "sys.argv = ['lrt', *sys.argv[1:]]; cli.main()"
     )
     command = [sys.executable, "-c", script, "capture", "--clip-id", "a1", *TAGS, "--rig", "twin", "--out", tmp_path]
@@ -281,7 +281,7 @@ def blacken(masks: Path, out: Path) -> None:
 
 
 def test_an_empty_room_is_refused_and_leaves_nothing(run: Run, tmp_path: Path):
-    stages.capture("empty", "red", "bright", "TEST", 0, 6, "twin", tmp_path / "clips")
+    recording.capture("empty", "red", "bright", "TEST", 0, 6, "twin", tmp_path / "clips")
     draw_true_masks([tmp_path / "clips/empty"], tmp_path / "masks", 40)
     before = set(tmp_path.rglob("*"))
 
@@ -329,7 +329,7 @@ def test_a_calibration_is_never_there_without_its_page(
             raise OSError(28, "No space left on device")
         path.write_bytes(content)
 
-    monkeypatch.setattr(stages, "write_whole", write)
+    monkeypatch.setattr(calibrating, "write_whole", write)
     monkeypatch.setattr("lrt.calibration.geometry.write_whole", write)
     common = ("--masks", rig / "masks", "--frames", 120, "--out", tmp_path / "c.json")
 
@@ -364,7 +364,7 @@ def test_check_tells_a_script_by_its_exit_code(run: Run, monkeypatch: pytest.Mon
         "verdict": verdict, "advice": "do this", "notes": ["mind that"], "page": None, "moved": {"tx": 1.0},
         "sds": {"tx": 0.5}, "r2": 0.8, "best_r2": 0.81, "overlap": 0.6, "best_overlap": 0.61,
     }  # fmt: skip
-    monkeypatch.setattr(stages, "check_calibration", lambda *_, **__: result)
+    monkeypatch.setattr(calibrating, "check_calibration", lambda *_, **__: result)
 
     assert run("calibrate", "clips/later", "--check", "calibration.json") == (
         code,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lrt import LrtError
-from lrt.console import stages
+from lrt.console import recording
 from lrt.rig.clip import open_clip, verify_clip
 
 Run = Callable[..., tuple[int, str, str]]
@@ -55,7 +55,7 @@ def serving(*options: str) -> Iterator[subprocess.Popen]:
 
 def healthy() -> bool:
     try:
-        found = stages.ask_daemon("status")
+        found = recording.ask_daemon("status")
     except LrtError:
         return False
     return found["sensor_age_s"] < 0.5 and found["camera_age_s"] < 0.5
@@ -243,7 +243,7 @@ def test_a_sync_check_that_sees_too_little_writes_nothing(run: Run, place: Path,
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
-    stages.capture("k1", "blue", "bright", "TEST", 1, 2, "twin", folder)
+    recording.capture("k1", "blue", "bright", "TEST", 1, 2, "twin", folder)
     return folder
 
 
@@ -302,7 +302,7 @@ def test_remove_asks_and_without_a_yes_nothing_is_removed(recorded: Path):
 
 
 def test_a_cut_clip_is_mended_by_the_next_capture_and_said(run: Run, place: Path):
-    script = "from lrt.console import stages; stages.capture('k1', 'red', 'dim', 'TEST', 1, 1e6, 'twin')"
+    script = "from lrt.console import recording; recording.capture('k1', 'red', 'dim', 'TEST', 1, 1e6, 'twin')"
     with subprocess.Popen([sys.executable, "-c", script], cwd=place, env=os.environ) as process:
         log = place / "clips/k1.partial/clip.mcap"
         deadline = time.monotonic() + 60

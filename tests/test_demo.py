@@ -108,11 +108,11 @@ def test_whatever_the_twin_made_says_so(demo):
 
 
 def test_drawing_from_heat_opens_no_image_of_the_clip(demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from lrt.console import stages
+    from lrt.console import synthesising
     from lrt.rig.clip import read
 
     _, out = demo
     monkeypatch.setattr(read.Clip, "image", lambda *_: pytest.fail("an image of the clip was opened"))
 
-    drawn = stages.synthesise(out / "run", out / "clips/red-dim-again", out / "source.png", tmp_path / "drawn")
+    drawn = synthesising.synthesise(out / "run", out / "clips/red-dim-again", out / "source.png", tmp_path / "drawn")
     assert drawn["pictures"] > 90

@@ -68,6 +68,12 @@ def test_help_loads_neither_torch_nor_numpy():
     assert not loaded & {"torch", "torchvision", "numpy", "cv2", "rich", "pyarrow"}
 
 
+def test_the_daemon_is_asked_without_waiting_for_numpy():
+    loaded = loaded_after("import lrt.rig.door, lrt.console.recording, lrt.console.progress")
+
+    assert not loaded & {"numpy", "cv2", "scipy", "mcap"}
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -76,7 +82,7 @@ def test_help_loads_neither_torch_nor_numpy():
         "lrt.rig.twin.rig",
         "lrt.calibration.fitting",
         "lrt.dataset.build",
-        "lrt.console.stages",
+        "lrt.console.recording",
     ],
 )
 def test_rig_calibration_and_dataset_run_without_torch(module: str):

@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 
-from ..stages import calibrate
+from ..calibrating import calibrate
 from .child import Parent, run_child
 
 

@@ -25,7 +25,7 @@ from ...rig.jpeg import decode_jpeg
 from ...rig.records import QUARTER_C
 from ..people import mend_tags
 from ..quality import verify_clips
-from ..stages import remove_clips
+from ..recording import remove_clips
 from .copying import Download, zip_folder
 from .refusals import RefusedError
 from .streams import WIDEST, pack_jpeg, shrink

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from lrt.calibration.geometry import Calibration, CalibrationError, find_view, write_calibration
-from lrt.console import live, stages
+from lrt.console import live, recording
 from lrt.console.drawing import list_models, open_drawing
 from lrt.console.results import StageError
 from lrt.dataset.loading import PairSet
@@ -79,7 +79,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     write_calibration(calibration, folder / "calibration.json")
     train(noise(8), folder / "runs/tiny", TINY, calibration=calibration.to_json())
-    stages.capture("one", "blue", "dim", "TEST", 1, 3.0, "twin", folder / "clips")
+    recording.capture("one", "blue", "dim", "TEST", 1, 3.0, "twin", folder / "clips")
     cv2.imwrite(str(folder / "source.png"), np.random.default_rng(1).integers(0, 256, (40, 64, 3), np.uint8))
     return folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrt.console.stages import find_rig
+from lrt.console.recording import find_rig
 from lrt.rig.clip import ClipHeader, open_clip, verify_clip
 from lrt.rig.computer import read_computer
 from lrt.rig.health import Health, Watch

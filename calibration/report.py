@@ -35,7 +35,11 @@ SMALLEST_NUMBERED = 24  # units of a figure 340 wide: a smaller square has no ro
 
 
 def draw_overlay(
-    image: np.ndarray, celsius: np.ndarray, pose: Pose | Calibration, mask: np.ndarray | None = None
+    image: np.ndarray,
+    celsius: np.ndarray,
+    pose: Pose | Calibration,
+    mask: np.ndarray | None = None,
+    size: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """The image with the heat over it where the sensor sees, its outline, and the person's.
 
@@ -44,24 +48,30 @@ def draw_overlay(
         celsius: (R, C) float32, degC, after the rig's rotation.
         pose: where the sensor lies in images of this size.
         mask: (h, w) bool or float 0..1 over the whole image; its outline is drawn.
+        size: (width, height) of the picture to make; the image's own if None.
 
     Returns:
-        (H, W, 3) uint8, RGB.
+        (height, width, 3) uint8, RGB.
     """
-    height, width = image.shape[:2]
-    heat, field = lay_heat(celsius, pose, (width, height), (width, height))
+    recorded = image.shape[1], image.shape[0]
+    width, height = size or recorded
+    if size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    heat, field = lay_heat(celsius, pose, recorded, (width, height))
     level = np.clip((heat - np.quantile(celsius, COLDEST_SHARE)) / SPAN_C, 0, 1)
     colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32)
     share = (0.15 + 0.6 * level)[..., None] * field[..., None]
-    grey = image.astype(np.float32).mean(axis=-1, keepdims=True)
-    drawn = np.where(field[..., None], 0.4 * image + 0.6 * grey, 0.45 * image + 0.2 * grey)
+    shown = image.astype(np.float32)  # of 8 bits a product with a number has 64
+    grey = shown.mean(axis=-1, keepdims=True)
+    drawn = np.where(field[..., None], 0.4 * shown + 0.6 * grey, 0.45 * shown + 0.2 * grey)
     drawn = np.ascontiguousarray(np.clip(drawn * (1 - share) + colours * share, 0, 255).astype(np.uint8))
     thick = max(1, round(width / 320))
     down, across = (pose.s * float(bend(count / 2, pose.lens_k)) for count in celsius.shape)
-    corner, opposite = (pose.tx - across, pose.ty - down), (pose.tx + across, pose.ty + down)
-    cv2.rectangle(
-        drawn, [round(at) for at in corner], [round(at) for at in opposite], (235, 235, 235), thick, cv2.LINE_AA
+    shrink = np.array([width, height]) / recorded
+    corner, opposite = (
+        np.rint(shrink * (pose.tx + side * across, pose.ty + side * down)).astype(int).tolist() for side in (-1, 1)
     )
+    cv2.rectangle(drawn, corner, opposite, (235, 235, 235), thick, cv2.LINE_AA)
     if mask is not None:
         full = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
         outlines, _ = cv2.findContours(full.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -114,8 +124,8 @@ def draw_report(fit: Fit, images: list[np.ndarray], heatmaps: np.ndarray, masks:
         top = head + row * (tile[1] + 34)
         for column, (frame, kind) in enumerate(shown):
             left = MARGIN + column * (tile[0] + GAP)
-            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame])
-            page[top : top + tile[1], left : left + tile[0]] = cv2.resize(overlay, tile, interpolation=cv2.INTER_AREA)
+            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame], tile)
+            page[top : top + tile[1], left : left + tile[0]] = overlay
             left_over = f", {fit.residual_c[frame]:.2f} degC unexplained" if pose is c else ""
             caption = f"{label}: {kind} frame{left_over}"
             _write(page, caption, (left, top + tile[1] + 22), 0.5, GREY)
@@ -380,8 +390,8 @@ def _draw_frames(
     for frame, kind in _telling_frames(fit, heatmaps, masks):
         pictures = []
         for pose in (before, fit.calibration):
-            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame])
-            pictures.append(data_uri(cv2.resize(overlay, size, interpolation=cv2.INTER_AREA), ".jpg"))
+            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame], size)
+            pictures.append(data_uri(overlay, ".jpg"))
         shown.append((kind, float(fit.residual_c[frame]), *pictures))
     return shown
 

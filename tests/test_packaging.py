@@ -68,6 +68,10 @@ def test_help_loads_neither_torch_nor_numpy():
     assert not loaded & {"torch", "torchvision", "numpy", "cv2", "rich", "pyarrow"}
 
 
+def test_clips_are_judged_without_waiting_for_scipy():
+    assert "scipy" not in loaded_after("import lrt.console.quality, lrt.dataset.quality, lrt.calibration.geometry")
+
+
 def test_the_daemon_is_asked_without_waiting_for_numpy():
     loaded = loaded_after("import lrt.rig.door, lrt.console.recording, lrt.console.progress")
 

@@ -148,6 +148,7 @@ class Webcam(Device):
             self._silent_since_ns = polled_ns
         if now_ns - self._silent_since_ns >= SILENCE_NS:
             raise RigError(f"{self._name} has given no frame for 3 s; check its plug")
+        self._clock.sleep_until(polled_ns + self.frame_ns)  # a driver that fails at once would take a processor
 
     def _grab(self) -> bool:
         try:

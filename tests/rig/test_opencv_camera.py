@@ -543,6 +543,19 @@ def test_a_camera_that_hangs_is_told_in_3_s_and_holds_nobody_up_for_more_than_on
         assert clock.now_ns() - start_ns <= 3 * SECOND_NS
 
 
+def test_a_camera_that_fails_at_once_is_asked_no_oftener_than_it_has_frames(clock, device):
+    """Its node is still there, as after a fatal streaming error."""
+    with open_camera(clock) as camera:
+        take(camera, 2)
+        device.gone = "unplugged"
+        start_ns, polls = clock.now_ns(), 0
+        with pytest.raises(RigError, match="no frame for 3 s"):
+            for polls in range(10_000):
+                assert camera.poll() == []
+    assert polls <= 3 * SECOND_NS / camera.frame_ns + 1
+    assert clock.now_ns() - start_ns <= 3.1 * SECOND_NS
+
+
 def test_a_time_out_that_the_user_has_set_stays(clock, device):
     os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"] = "2"
     open_camera(clock).close()

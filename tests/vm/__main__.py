@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vm_image import ROOT, BenchError, check_tools, make_image, pack_lrt
 from vm_machine import accelerator, end_all
-from vm_parts import ON_CAMERA, ON_DEVICES, ON_SERVICE, PART_OF, PARTS, Bench, on_camera, on_devices, on_service
+from vm_parts import MACHINES, PART_OF, PARTS, Bench, make_ready
 from vm_report import NOT_RUN, Report, say, write_report
 from vm_scene import make_scene
 
@@ -35,7 +35,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="lrt-vm-"))
     try:
         check_tools()
-        asked.out.mkdir(parents=True, exist_ok=True)
+        _must_be_writable(asked.out)
         report = run_all(asked.only, work)
     except BenchError as error:
         print(f"test-vm: {error}", file=sys.stderr)
@@ -54,6 +54,20 @@ def main() -> int:
     return int(not report.ok)
 
 
+def _must_be_writable(folder: Path) -> None:
+    """Refuse a folder in which no report can be left, before minutes of work go into it.
+
+    Raises:
+        BenchError: it cannot be made, or nothing be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchError(f"--out {folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
 def run_all(only: Sequence[str], work: Path) -> Report:
     """Every part that is asked for; one that breaks is said to have, and the others go on.
 
@@ -68,16 +82,13 @@ def run_all(only: Sequence[str], work: Path) -> Report:
         scenes = {script: make_scene(script, SCENE_S) for script in ("live", "wave")}
         image = making.result()
     report.made += image.made
-    bench = Bench(frozenset(only), work, wheel, pack_lrt(image, wheel, work), scenes, report)
-    machines: list[tuple[Callable[[], None], Sequence[str]]] = [  # the longest first
-        (lambda: on_service(bench, image), ON_SERVICE),
-        (lambda: on_devices(bench, image), ON_DEVICES),
-        (lambda: on_camera(bench), ON_CAMERA),
-    ]
-    with ThreadPoolExecutor(min(len(machines), os.cpu_count() or 1)) as beside:
+    packed = pack_lrt(image, wheel, work)
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 2) as beside:
+        ready = beside.submit(make_ready, image, packed, scenes, work, report.made)
+        bench = Bench(frozenset(only), work, image, ready, wheel, packed, scenes, report)
         going = [
             beside.submit(try_machine, bench, work_on, groups)
-            for work_on, groups in machines
+            for work_on, groups in MACHINES
             if bench.wants(*(PART_OF.get(name, name) for name in groups))
         ]
         try:
@@ -91,10 +102,10 @@ def run_all(only: Sequence[str], work: Path) -> Report:
     return report
 
 
-def try_machine(bench: Bench, work_on: Callable[[], None], groups: Sequence[str]) -> None:
+def try_machine(bench: Bench, work_on: Callable[[Bench], None], groups: Sequence[str]) -> None:
     """One machine's parts; where it breaks, those that it had yet to do are said not to hold."""
     try:
-        work_on()
+        work_on(bench)
     except BenchError as error:
         for name in groups:
             if bench.wants(PART_OF.get(name, name)) and not bench.report.has(name):

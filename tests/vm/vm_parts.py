@@ -1,27 +1,27 @@
-"""The parts of the bench, by the machine that each runs on: one that reads devices, one with the service, one of forky.
+"""The parts of the bench, by the machine that each runs on; all of them go on from the same start.
 
-They run beside each other, as many as there are processors: a machine that is emulated in software takes one.
+They run beside each other, two more than there are processors: a machine that is emulated in software takes one, and
+waits now and then.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vm_image import ROOT, BenchError, Image, make_camera_image, pack_lrt
-from vm_machine import Machine, install_lrt
+from vm_kept import keep, keep_started
+from vm_machine import Kept, Machine, install_lrt, share_scripts
 from vm_picamera import try_picamera
-from vm_power import BUILDS, RECORDINGS, Story, judge, make_disks, tell
+from vm_power import STORIES, judge, make_disks, tell
 from vm_powercut import LoggedDisk
 from vm_report import Group, Report, say
 
-PARTS = ("i2c", "v4l2", "firmware", "power", "systemd", "whole", "builds", "picamera2")
-ON_DEVICES = ("i2c", "v4l2", "firmware", *RECORDINGS)
-ON_SERVICE = ("systemd", "whole", *BUILDS)
-ON_CAMERA = ("picamera2",)
-PART_OF = dict.fromkeys(RECORDINGS, "power")  # what is asked for by another name than it is told by
+PARTS = ("i2c", "v4l2", "firmware", "power", "systemd", "whole", "picamera2")
+PART_OF = dict.fromkeys(STORIES, "power")  # what is asked for by another name than it is told by
 SET_UP = """
 modprobe i2c-dev
 modprobe lrt_i2c
@@ -37,6 +37,8 @@ class Bench:
     Attributes:
         only: the parts that are asked for; none means all.
         work: a folder for all that is made in this run.
+        image: of the machines that record.
+        ready: such a machine as it stands when lrt is in it and a scene is fed; None: each is made ready by itself.
         wheel: lrt's; each image's own pip installs it.
         packed: it, as the first image's pip has installed it.
         scenes: what sensor and camera can be made to see.
@@ -45,6 +47,8 @@ class Bench:
 
     only: frozenset[str]
     work: Path
+    image: Image
+    ready: Future[Kept | None]
     wheel: Path
     packed: Path
     scenes: dict[str, Path]
@@ -55,66 +59,109 @@ class Bench:
         return not self.only or not self.only.isdisjoint(parts)
 
 
-def on_devices(bench: Bench, image: Image) -> None:
-    """Sensor and camera as they are, the board's firmware, and disks recorded on."""
-    stories = RECORDINGS if bench.wants("power") else {}
-    with _started(bench, image, "devices", stories) as (machine, disks):
+def make_ready(image: Image, packed: Path, scenes: Mapping[str, Path], work: Path, made: list[bool]) -> Kept | None:
+    """A machine that records, as it stands when all that the parts have in common is done.
+
+    Args:
+        made: whether the started machine was made now is added to it.
+
+    Raises:
+        BenchError: the machine does not get there.
+    """
+    started = _start(image, made)
+    if started is None:
+        return None
+    folder = work / "ready"
+    folder.mkdir()
+    with Machine(image, folder, kept=started) as machine:
+        _make_ready(machine, packed, scenes)
+        machine.leave_share()
+        return keep(machine, folder / "kept")
+
+
+def _start(image: Image, made: list[bool]) -> Kept | None:
+    started, now = keep_started(image)
+    made += [now] if started else []
+    return started
+
+
+def _make_ready(machine: Machine, packed: Path, scenes: Mapping[str, Path]) -> None:
+    """lrt, devices that are fed, and the users and files of hardware/PI.md."""
+    _share(machine, scenes)
+    install_lrt(machine, packed)
+    machine.must(SET_UP)
+    machine.must("/opt/lrt/bin/python /share/guest/set_up_job.py /share/lrt.service /share/99-lrt.rules")
+    _feed(machine, "live")
+
+
+def _share(machine: Machine, scenes: Mapping[str, Path]) -> None:
+    for script, path in scenes.items():
+        shutil.copy(path, machine.share / f"{script}.npz")
+    for each in ("lrt.service", "99-lrt.rules"):
+        shutil.copy(ROOT / "hardware" / each, machine.share)
+
+
+def on_devices(bench: Bench) -> None:
+    """Sensor and camera as they are, and the board's firmware."""
+    with _started(bench, "devices") as machine:
         if bench.wants("i2c"):
-            _feed(machine, "live")
             bench.report.add(_job(machine, "i2c", "i2c_job.py", "/share/live.npz"))
-        _feed(machine, "live")  # that job took the bus away at its end
         if bench.wants("v4l2"):
+            _feed(machine, "live")  # the job before took the bus away at its end
             bench.report.add(_job(machine, "v4l2", "v4l2_job.py", "/share/live.npz", limit_s=400))
-        tell(machine, stories, bench.report)
         if bench.wants("firmware"):
-            machine.must("systemctl stop feeder")
+            machine.must("systemctl stop feeder 2>/dev/null || true")
             for path in (ROOT / "hardware/firmware/core.py", ROOT / "tests/rig/firmware_talk.py"):
                 shutil.copy(path, machine.share)
             bench.report.add(_job(machine, "firmware", "firmware_job.py", "/share"))
-    judge(disks, stories, bench.report)
 
 
-def on_service(bench: Bench, image: Image) -> None:
-    """The service as a Pi has it, the whole way with it, and datasets built of what that recorded."""
-    stories = BUILDS if bench.wants("builds") else {}
-    with _started(bench, image, "service", stories) as (machine, disks):
-        _feed(machine, "live")
-        unit, rules = "/share/lrt.service", "/share/99-lrt.rules"
-        bench.report.add(_job(machine, "systemd", "systemd_job.py", unit, rules, limit_s=600))
-        if bench.wants("whole", "builds"):
-            bench.report.add(_group("whole", lambda: _whole(machine)))
-        tell(machine, stories, bench.report)
-    judge(disks, stories, bench.report)
+def on_disks(bench: Bench) -> None:
+    """Disks that are recorded, trained and built on, and cut."""
+    disks = make_disks(bench.work, STORIES)
+    with _started(bench, "disks", disks) as machine:
+        tell(machine, STORIES, bench.report)
+    judge(disks, STORIES, bench.report)
+
+
+def on_service(bench: Bench) -> None:
+    """The service as a Pi has it."""
+    with _started(bench, "service") as machine:
+        bench.report.add(_job(machine, "systemd", "systemd_job.py", limit_s=600))
+
+
+def on_whole(bench: Bench) -> None:
+    """The whole way with that service."""
+    with _started(bench, "whole") as machine:
+        bench.report.add(_group("whole", lambda: _whole(machine)))
 
 
 def on_camera(bench: Bench) -> None:
     """picamera2, under a newer Debian, whose image is made here: the other machines need not wait for it."""
     image = make_camera_image()
+    kept = _start(image, bench.report.made)
     bench.report.made += image.made
     folder = bench.work / "camera"
     folder.mkdir()
     packed = pack_lrt(image, bench.wheel, folder)
-    bench.report.add(_group("picamera2", lambda: try_picamera(image, folder, packed)))
+    bench.report.add(_group("picamera2", lambda: try_picamera(image, folder, packed, kept)))
 
 
 @contextmanager
-def _started(
-    bench: Bench, image: Image, name: str, stories: Mapping[str, Story]
-) -> Iterator[tuple[Machine, dict[str, LoggedDisk]]]:
-    """A machine with bus, camera and lrt in it, and its logged disks, which outlast it."""
+def _started(bench: Bench, name: str, disks: Mapping[str, LoggedDisk] | None = None) -> Iterator[Machine]:
+    """A machine that is ready."""
     folder = bench.work / name
     folder.mkdir()
-    disks = make_disks(folder, stories)
+    ready = bench.ready.result()
     say(f"starting the machine of the {name}")
-    with Machine(image, folder, [option for disk in disks.values() for option in disk.options]) as machine:
-        bench.report.figures[f"{name}_boot_s"] = machine.boot_s
-        bench.report.figures[f"{name}_install_s"] = install_lrt(machine, bench.packed)
-        for script, path in bench.scenes.items():
-            shutil.copy(path, machine.share / f"{script}.npz")
-        for each in ("lrt.service", "99-lrt.rules"):
-            shutil.copy(ROOT / "hardware" / each, machine.share)
-        machine.must(SET_UP)
-        yield machine, disks
+    with Machine(bench.image, folder, [*(disks or {}).values()], ready) as machine:
+        if ready is None:
+            _make_ready(machine, bench.packed, bench.scenes)
+        else:
+            _share(machine, bench.scenes)
+            share_scripts(machine)
+            machine.take_jobs()
+        yield machine
 
 
 def _feed(machine: Machine, script: str) -> None:
@@ -146,12 +193,19 @@ def _group(name: str, work: Callable[[], dict]) -> Group:
 
 def _whole(machine: Machine) -> dict:
     """The whole way: the wave for the offset, then the life for the clips."""
-    machine.must("systemctl stop lrt")
     _feed(machine, "wave")
-    machine.must("systemctl start lrt", 120)
     found = machine.python("whole_job.py", "/share/wave.npz", "start", limit_s=300)
     machine.must("systemctl stop lrt")
     _feed(machine, "live")
     machine.must("systemctl start lrt", 120)
     rest = machine.python("whole_job.py", "/share/live.npz", "finish", limit_s=900)
     return {"checks": found["checks"] + rest["checks"], "figures": found["figures"] | rest["figures"]}
+
+
+MACHINES: tuple[tuple[Callable[[Bench], None], tuple[str, ...]], ...] = (  # that which may have to be made, the longest
+    (on_camera, ("picamera2",)),
+    (on_whole, ("whole",)),
+    (on_disks, tuple(STORIES)),
+    (on_service, ("systemd",)),
+    (on_devices, ("i2c", "v4l2", "firmware")),
+)

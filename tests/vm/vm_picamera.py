@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vm_image import Image
-from vm_machine import Machine, install_lrt
+from vm_machine import Kept, Machine, install_lrt
 
 CAMERA = """"Virtual0":
   supported_formats:
@@ -16,13 +16,13 @@ CAMERA = """"Virtual0":
 """
 
 
-def try_picamera(image: Image, folder: Path, packed: Path) -> dict:
+def try_picamera(image: Image, folder: Path, packed: Path, kept: Kept | None) -> dict:
     """What the job in that machine found.
 
     Raises:
         BenchError: machine or job broke.
     """
-    with Machine(image, folder) as machine:
+    with Machine(image, folder, kept=kept) as machine:
         install_lrt(machine, packed)
         (machine.share / "virtual.yaml").write_text(CAMERA)
         machine.must(

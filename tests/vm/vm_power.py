@@ -11,13 +11,11 @@ from pathlib import Path
 from vm_cut_clips import Verdict, judge_cuts
 from vm_cut_files import FilesVerdict, judge_builds, judge_checkpoints, make_checkpoints
 from vm_image import BenchError
-from vm_machine import Machine
+from vm_machine import LOGGED, Machine
 from vm_powercut import Cut, LoggedDisk
 from vm_report import Report, say
 
 SEED = 8
-FIRST_SLOT = 0x1A  # of four on the machine's bus
-_DEVICE = "/dev/disk/by-id/virtio-"
 
 
 @dataclass(frozen=True)
@@ -35,30 +33,28 @@ class Story:
     cuts: int
 
 
-RECORDINGS = {
-    "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "45"), judge_cuts, 240),
-    "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "12", "--careless"), judge_cuts, 40),
+STORIES = {
+    "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "40"), judge_cuts, 240),
+    "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "8", "--careless"), judge_cuts, 40),
     "checkpoints": Story(
         ("power_files.py", "checkpoints", "/mnt/checkpoints/run", "DEVICE", "15", "/share/payloads"),
         judge_checkpoints,
         60,
     ),
-}
-BUILDS = {
     "builds": Story(
         (
-            *("power_files.py", "builds", "/mnt/builds/sets/dataset", "DEVICE", "25"),
-            *("/var/lib/lrt/clips/whole-1", "/var/lib/lrt/clips/whole-2", "/var/tmp/whole/calibration.json"),
+            *("power_files.py", "builds", "/mnt/builds/sets/dataset", "DEVICE", "12", "/share/live.npz"),
+            *("/mnt/clips/clips/cut-003", "/mnt/clips/clips/cut-001"),  # of 7.7 s and 5.1 s
         ),
         judge_builds,
         60,
-    )
+    ),
 }
 
 
 def make_disks(folder: Path, stories: Mapping[str, Story]) -> dict[str, LoggedDisk]:
     """A logged disk for each story."""
-    return {name: LoggedDisk(folder, name, slot) for slot, name in enumerate(stories, FIRST_SLOT)}
+    return {name: LoggedDisk(folder, name) for name in stories}
 
 
 def tell(machine: Machine, stories: Mapping[str, Story], report: Report) -> None:
@@ -68,15 +64,16 @@ def tell(machine: Machine, stories: Mapping[str, Story], report: Report) -> None
         payloads.mkdir()
         make_checkpoints(payloads)
     machine.must("udevadm settle")
-    for name, story in stories.items():
-        machine.must(f"mkdir -p /mnt/{name}; mount -o noatime {_DEVICE}{name} /mnt/{name}")
+    for number, (name, story) in enumerate(stories.items()):
+        device = f"{LOGGED}{number}"
+        machine.must(f"mkdir -p /mnt/{name}; mount -o noatime {device} /mnt/{name}")
         say(f"power: {name} are written")
-        words = [f"{_DEVICE}{name}" if word == "DEVICE" else word for word in story.words]
+        words = [device if word == "DEVICE" else word for word in story.words]
         try:
             report.figures[f"power_{name}"] = machine.python(*words, limit_s=400)
         except BenchError as error:
             report.add_broken(name, str(error))
-        machine.must(f"umount /mnt/{name}")
+    machine.must("umount " + " ".join(f"/mnt/{name}" for name in stories))  # the clips were built on
 
 
 def judge(disks: Mapping[str, LoggedDisk], stories: Mapping[str, Story], report: Report) -> None:

@@ -23,7 +23,7 @@ from lrt.rig.camera.picamera import PiCamera
 from lrt.rig.records import RigError
 from lrt.rig.timing.clock import SystemClock
 
-SECONDS = 3.0  # the pipeline does not keep to a rate: as many frames as the machine can draw
+SECONDS = 1.5  # the pipeline does not keep to a rate: as many frames as the machine can draw
 BARS = "wycgmrbk"
 
 

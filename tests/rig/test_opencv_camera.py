@@ -548,12 +548,10 @@ def test_a_camera_that_fails_at_once_is_asked_no_oftener_than_it_has_frames(cloc
     with open_camera(clock) as camera:
         take(camera, 2)
         device.gone = "unplugged"
-        start_ns, polls = clock.now_ns(), 0
-        with pytest.raises(RigError, match="no frame for 3 s"):
-            for polls in range(10_000):
-                assert camera.poll() == []
-    assert polls <= 3 * SECOND_NS / camera.frame_ns + 1
-    assert clock.now_ns() - start_ns <= 3.1 * SECOND_NS
+        for _ in range(30):
+            before_ns = clock.now_ns()
+            assert camera.poll() == []
+            assert clock.now_ns() - before_ns >= camera.frame_ns
 
 
 def test_a_time_out_that_the_user_has_set_stays(clock, device):

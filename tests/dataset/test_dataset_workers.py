@@ -138,6 +138,7 @@ def test_a_worker_that_is_killed_is_one_line() -> None:
 def test_a_cluster_that_is_not_there_is_one_line(
     clips: list[Path], calibration_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("distributed")
     monkeypatch.setattr("lrt.dataset.spread.WAIT_S", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(DatasetError, match=f"no Dask scheduler answers at {address}; start one"):

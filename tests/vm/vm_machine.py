@@ -80,6 +80,7 @@ class Machine:
         folder: of this machine: overlay, share and console log.
         disks: those whose writes are logged; in the machine `LOGGED` and their place among these.
         kept: such a machine as it stood once: it goes on from there. None: it is switched on.
+        nice: how far it stands back behind other machines, as nice(1) has it.
 
     Attributes:
         overlay: all that it wrote on its disk.
@@ -91,7 +92,7 @@ class Machine:
     """
 
     def __init__(
-        self, image: Image, folder: Path, disks: Sequence[LoggedDisk] = (), kept: "Kept | None" = None
+        self, image: Image, folder: Path, disks: Sequence[LoggedDisk] = (), kept: "Kept | None" = None, nice: int = 0
     ) -> None:
         self._folder = folder
         self.share = folder / "share"
@@ -112,6 +113,7 @@ class Machine:
         with its_port, its_control:
             ends = {"port": its_port.fileno(), "control": its_control.fileno()}
             command = [
+                *("nice", "-n", str(nice)),
                 *self._describe(image, disks),
                 *(part for name, end in ends.items() for part in ("-chardev", f"socket,id={name},fd={end}")),
                 *("-serial", "chardev:port", "-mon", "chardev=control,mode=control"),

@@ -1,7 +1,7 @@
 """The parts of the bench, by the machine that each runs on; all of them go on from the same start.
 
 They run beside each other, two more than there are processors: a machine that is emulated in software takes one, and
-waits now and then.
+waits now and then. The whole way takes the longest by far; the others stand back behind it.
 """
 
 import shutil
@@ -22,6 +22,7 @@ from vm_report import Group, Report, say
 
 PARTS = ("i2c", "v4l2", "firmware", "power", "systemd", "whole", "picamera2")
 PART_OF = dict.fromkeys(STORIES, "power")  # what is asked for by another name than it is told by
+STAND_BACK = 5  # nice(1)
 SET_UP = """
 modprobe i2c-dev
 modprobe lrt_i2c
@@ -132,7 +133,7 @@ def on_service(bench: Bench) -> None:
 
 def on_whole(bench: Bench) -> None:
     """The whole way with that service."""
-    with _started(bench, "whole") as machine:
+    with _started(bench, "whole", nice=0) as machine:
         bench.report.add(_group("whole", lambda: _whole(machine)))
 
 
@@ -144,17 +145,19 @@ def on_camera(bench: Bench) -> None:
     folder = bench.work / "camera"
     folder.mkdir()
     packed = pack_lrt(image, bench.wheel, folder)
-    bench.report.add(_group("picamera2", lambda: try_picamera(image, folder, packed, kept)))
+    bench.report.add(_group("picamera2", lambda: try_picamera(image, folder, packed, kept, STAND_BACK)))
 
 
 @contextmanager
-def _started(bench: Bench, name: str, disks: Mapping[str, LoggedDisk] | None = None) -> Iterator[Machine]:
+def _started(
+    bench: Bench, name: str, disks: Mapping[str, LoggedDisk] | None = None, nice: int = STAND_BACK
+) -> Iterator[Machine]:
     """A machine that is ready."""
     folder = bench.work / name
     folder.mkdir()
     ready = bench.ready.result()
     say(f"starting the machine of the {name}")
-    with Machine(bench.image, folder, [*(disks or {}).values()], ready) as machine:
+    with Machine(bench.image, folder, [*(disks or {}).values()], ready, nice) as machine:
         if ready is None:
             _make_ready(machine, bench.packed, bench.scenes)
         else:

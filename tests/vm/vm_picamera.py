@@ -16,13 +16,13 @@ CAMERA = """"Virtual0":
 """
 
 
-def try_picamera(image: Image, folder: Path, packed: Path, kept: Kept | None) -> dict:
+def try_picamera(image: Image, folder: Path, packed: Path, kept: Kept | None, nice: int) -> dict:
     """What the job in that machine found.
 
     Raises:
         BenchError: machine or job broke.
     """
-    with Machine(image, folder, kept=kept) as machine:
+    with Machine(image, folder, kept=kept, nice=nice) as machine:
         install_lrt(machine, packed)
         (machine.share / "virtual.yaml").write_text(CAMERA)
         machine.must(

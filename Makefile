@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install browser demo test test-vm lint bench bench-gpu clean
+.PHONY: install browser demo test test-vm test-arm64 lint bench bench-gpu clean
 
 install: .venv/installed
 .venv/installed: pyproject.toml
@@ -27,6 +27,10 @@ test: install
 # A Debian machine under QEMU with a real I2C bus, cameras, systemd and power cuts: minutes, and as root. Page: tests/vm/report.html
 test-vm: install
 	$(BIN)/python tests/vm $(ARGS)
+
+# For releases: the base install and the quick tests on aarch64, a Pi 4's processor emulated by QEMU: as root. Report: tests/vm/arm64.json
+test-arm64: install
+	$(BIN)/python tests/vm/arm64.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from lrt.model.config import train_config
 from lrt.model.record import RunRecord
 from lrt.model.run import Run, RunError
 
-CHECKPOINTS, WEIGHTS = 60, 100_000  # how many are made, and numbers in each: 0.4 MB
+CHECKPOINTS, WEIGHTS = 45, 100_000  # how many are made, and numbers in each: 0.4 MB
 
 
 @dataclass

@@ -34,7 +34,7 @@ class Story:
 
 
 STORIES = {
-    "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "40"), judge_cuts, 240),
+    "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "30"), judge_cuts, 240),
     "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "8", "--careless"), judge_cuts, 40),
     "checkpoints": Story(
         ("power_files.py", "checkpoints", "/mnt/checkpoints/run", "DEVICE", "15", "/share/payloads"),
@@ -43,7 +43,7 @@ STORIES = {
     ),
     "builds": Story(
         (
-            *("power_files.py", "builds", "/mnt/builds/sets/dataset", "DEVICE", "12", "/share/live.npz"),
+            *("power_files.py", "builds", "/mnt/builds/sets/dataset", "DEVICE", "6", "/share/live.npz"),
             *("/mnt/clips/clips/cut-003", "/mnt/clips/clips/cut-001"),  # of 7.7 s and 5.1 s
         ),
         judge_builds,

@@ -29,6 +29,11 @@ _MASK_TESTS = (
     "test_weights_that_would_run_code_are_refused",
     "test_whoever_takes_a_mask_computes_in_their_own_precision",
 )
+_CACHE_TESTS = (
+    "test_masks_that_are_there_need_no_torch",  # they are made first
+    "test_other_weights_and_settings_do_not_share_masks",
+    "test_weights_that_are_not_there_are_named_at_once_and_bad_ones_at_the_first_mask",
+)
 # Folders (with a slash at the end), files, or single tests; whatever is in none of these is run.
 NOT_RUN: dict[str, str] = {
     "model/": _TORCH,
@@ -38,6 +43,7 @@ NOT_RUN: dict[str, str] = {
         for name in ("check", "fit", "library", "refine", "report", "twin")
     },
     **{f"calibration/test_calibration_masks.py::{name}": _TORCH for name in _MASK_TESTS},
+    **{f"calibration/test_mask_cache.py::{name}": _TORCH for name in _CACHE_TESTS},
     "console/test_drawing_commands.py": _TORCH,
     "console/test_table3.py": _TORCH,
     "console/test_window.py": "needs a screen and Tk, which the root does not have",

@@ -32,7 +32,7 @@ NOT_RUN = [
     "A Raspberry Pi: its camera pipeline (ISP, exposure, white balance), its I2C controller, copper, lens and warmth",
     "Raspberry Pi OS and its own packages of libcamera and picamera2",
     "Timing figures of a Pi: the machine's clock counts instructions, 2 ns each, or is the host's under KVM",
-    "lrt's base install and quick tests on arm64",
+    "arm64: `make test-arm64` runs the base install and the quick tests there, in a Debian without a kernel of its own",
     "CircuitPython, and the firmware's program on a board: only its core ran, on MicroPython, on a made-up bus",
     "A USB serial board: udev names one that the kernel plugs into itself, and nothing is read from it",
     "torch in the machine: checkpoints come from the host, by the run's own save; lrt.write_whole writes them there",

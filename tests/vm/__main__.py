@@ -8,7 +8,6 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vm_image import ROOT, BenchError, check_tools, make_image, pack_lrt
+from vm_image import BenchError, check_tools, make_image, make_wheel, pack_lrt
 from vm_machine import accelerator, end_all
 from vm_parts import MACHINES, PART_OF, PARTS, Bench, make_ready
 from vm_report import NOT_RUN, Report, say, write_report
@@ -110,22 +109,6 @@ def try_machine(bench: Bench, work_on: Callable[[Bench], None], groups: Sequence
         for name in groups:
             if bench.wants(PART_OF.get(name, name)) and not bench.report.has(name):
                 bench.report.add_broken(name, str(error))
-
-
-def make_wheel(work: Path) -> Path:
-    """lrt's wheel, of the working tree as it is; built from a copy, for setuptools leaves its own files behind."""
-    copy = work / "tree"
-    unwanted = shutil.ignore_patterns(
-        ".*", "tests", "bench", "build", "*.egg-info", "__pycache__", "runs", "clips", "demo"
-    )
-    shutil.copytree(ROOT, copy, ignore=unwanted)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", work / "wheel", copy]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list((work / "wheel").glob("*.whl"))
-    if done.returncode or not wheels:
-        raise BenchError(f"lrt's wheel could not be built: {done.stderr.strip().splitlines()[-1:]}")
-    shutil.rmtree(copy)
-    return wheels[0]
 
 
 if __name__ == "__main__":

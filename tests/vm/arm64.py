@@ -15,11 +15,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vm_arm64_install import build_wheel, copy_tree, install, resolutions, resolve
+from vm_arm64_install import copy_tree, install, resolutions, resolve
 from vm_arm64_report import Report, say, write_report
 from vm_arm64_root import QEMU, alone, check_tools, emulating, end_all, ended, make_root
 from vm_arm64_tests import JOBS, list_files, list_gone, run_file, run_job
-from vm_image import BenchError, find_tool
+from vm_image import BenchError, find_tool, make_wheel
 
 PARTS = ("wheels", *JOBS)
 
@@ -68,7 +68,7 @@ def run_all(only: list[str], work: Path) -> Report:
         root, report.cold = make_root()
         copy_tree(work)
         say("installing lrt's wheel")
-        done = install(root, work, build_wheel(work))
+        done = install(root, work, make_wheel(work))
         report.hold("lrt's wheel is installed, and pip check finds nothing amiss", done.code == 0, done.last)
         if done.code:
             return report

@@ -12,7 +12,6 @@ from vm_arm64_root import DEPENDENCIES, INSTALL_S, SITE, VENV, Done, enter, for_
 from vm_image import HERE, ROOT, BenchError, read_dependencies
 
 LEFT_OUT = {"build", "runs", "clips", "demo", "datasets"}  # of the tree's first level; and what begins with a point
-PACKAGE = ("__init__.py", "cli.py", "py.typed", "rig", "calibration", "dataset", "model", "console")
 BOOKWORM = ("3.11", 36)  # Python and glibc
 
 
@@ -30,26 +29,6 @@ def copy_tree(work: Path) -> None:
         }
 
     shutil.copytree(ROOT, work / "tree", ignore=ignore)
-
-
-def build_wheel(work: Path) -> Path:
-    """lrt's wheel, built from a copy of its own, for setuptools leaves files behind.
-
-    Raises:
-        BenchError: it cannot be built.
-    """
-    copy = work / "wheel-tree"
-    copy.mkdir()
-    for name in (*PACKAGE, "pyproject.toml", "README.md", "LICENSE"):
-        kept = work / "tree" / name
-        (shutil.copytree if kept.is_dir() else shutil.copy)(kept, copy / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", work / "wheel", copy]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list((work / "wheel").glob("*.whl"))
-    if done.returncode or not wheels:
-        raise BenchError(f"lrt's wheel could not be built: {done.stderr.strip().splitlines()[-1:]}")
-    shutil.rmtree(copy)
-    return wheels[0]
 
 
 def install(root: Path, work: Path, wheel: Path) -> Done:

@@ -156,6 +156,29 @@ def _make(
     return Image(folder / "root.img", folder / "vmlinuz", folder / "initrd.img", tree, (made, built))
 
 
+def make_wheel(work: Path) -> Path:
+    """lrt's wheel, of the working tree as it is; built from a copy, for setuptools leaves its own files behind.
+
+    Args:
+        work: a folder of the run, where the wheel stays.
+
+    Raises:
+        BenchError: it cannot be built.
+    """
+    copy = work / "wheel-tree"
+    unwanted = shutil.ignore_patterns(
+        ".*", "tests", "bench", "build", "*.egg-info", "__pycache__", "runs", "clips", "demo"
+    )
+    shutil.copytree(ROOT, copy, ignore=unwanted)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", work / "wheel", copy]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list((work / "wheel").glob("*.whl"))
+    if done.returncode or not wheels:
+        raise BenchError(f"lrt's wheel could not be built: {done.stderr.strip().splitlines()[-1:]}")
+    shutil.rmtree(copy)
+    return wheels[0]
+
+
 def pack_lrt(image: Image, wheel: Path, out: Path) -> Path:
     """lrt as the machine's own pip installs it, compiled, to be unpacked there: pip alone takes a minute there.
 

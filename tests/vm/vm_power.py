@@ -52,19 +52,18 @@ STORIES = {
 }
 
 
-def make_disks(folder: Path, stories: Mapping[str, Story]) -> dict[str, LoggedDisk]:
+def make_disks(folder: Path) -> dict[str, LoggedDisk]:
     """A logged disk for each story."""
-    return {name: LoggedDisk(folder, name) for name in stories}
+    return {name: LoggedDisk(folder, name) for name in STORIES}
 
 
-def tell(machine: Machine, stories: Mapping[str, Story], report: Report) -> None:
+def tell(machine: Machine, report: Report) -> None:
     """Have the machine write on its disks; what breaks is noted, and the other disks are written all the same."""
-    if "checkpoints" in stories:
-        payloads = machine.share / "payloads"
-        payloads.mkdir()
-        make_checkpoints(payloads)
+    payloads = machine.share / "payloads"
+    payloads.mkdir()
+    make_checkpoints(payloads)
     machine.must("udevadm settle")
-    for number, (name, story) in enumerate(stories.items()):
+    for number, (name, story) in enumerate(STORIES.items()):
         device = f"{LOGGED}{number}"
         machine.must(f"mkdir -p /mnt/{name}; mount -o noatime {device} /mnt/{name}")
         say(f"power: {name} are written")
@@ -73,15 +72,15 @@ def tell(machine: Machine, stories: Mapping[str, Story], report: Report) -> None
             report.figures[f"power_{name}"] = machine.python(*words, limit_s=400)
         except BenchError as error:
             report.add_broken(name, str(error))
-    machine.must("umount " + " ".join(f"/mnt/{name}" for name in stories))  # the clips were built on
+    machine.must("umount " + " ".join(f"/mnt/{name}" for name in STORIES))  # the clips were built on
 
 
-def judge(disks: Mapping[str, LoggedDisk], stories: Mapping[str, Story], report: Report) -> None:
+def judge(disks: Mapping[str, LoggedDisk], report: Report) -> None:
     """Cut the power, a few hundred times, of each disk whose story was told to its end."""
     ram = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="lrt-vm-", dir=ram if ram.is_dir() else None))
     try:
-        for name, story in stories.items():
+        for name, story in STORIES.items():
             if report.has(name):
                 continue
             say(f"power: {story.cuts} cuts of the disk with {name}")

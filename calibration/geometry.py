@@ -270,10 +270,18 @@ def unbend(v: np.ndarray, lens_k: float) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _keep_weights(start: float, step: float, count: int, length: int) -> "csr_array":
-    """`area_weights` of so many equal cells, kept, for every image of a clip is cut alike: that halves the time.
+    """`area_weights` of so many equal cells, kept, for every image of a clip is cut alike.
 
-    Sparse, as a picture's pixel covers few of the image's: the same pixels as the dense product, which waits on BLAS
-    threads. scipy.sparse takes a third of a second to import, and heat alone does without.
+    Args:
+        start: the first cell's edge, px of the source row; step: a cell, px.
+        count: of cells; length: of the source row, px.
+
+    Returns:
+        (count, length) float32. Sparse, as a picture's pixel covers few of the image's: the same pixels as the dense
+        product, which waits on BLAS threads. scipy.sparse takes a third of a second to import; heat does without it.
+
+    Raises:
+        CalibrationError: a cell lies outside the row.
     """
     from scipy.sparse import csr_array
 

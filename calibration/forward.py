@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from .geometry import GRID, bend, centred
 from .temperatures import draw_hair, find_slack, solve_ordered
@@ -89,13 +88,13 @@ class Evidence:
 
     def mix(self, zone_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(U,) which rows of cells hold anything, as row * N + frame; (U, columns) their warmth by zone_c (N, K)."""
+        from scipy.sparse import csr_array  # here: a third of a second, which choosing frames does without
+
         index, filled = self._filled
         place, zone = np.divmod(index, self.zones.shape[1])
         first = np.flatnonzero(np.diff(place, prepend=-1))
         warmth = zone_c.astype(np.float32)[place % len(self.zones), zone]
-        sums = sparse.csr_array(
-            (warmth, np.arange(len(place)), np.append(first, len(place))), shape=(len(first), len(place))
-        )
+        sums = csr_array((warmth, np.arange(len(place)), np.append(first, len(place))), shape=(len(first), len(place)))
         return place[first], sums @ filled
 
     @cached_property

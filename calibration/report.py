@@ -6,7 +6,7 @@ phone and on paper, kept beside a paper's data, and cited.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,79 +21,29 @@ from .check import NAMES, Check
 from .distance import DistanceConfig, tabulate_shifts, usable_range
 from .fitting import Fit
 from .forward import Pose, lay_footprints
-from .geometry import Calibration, CalibrationError, bend, equal_angles, find_view
-from .overlap import lay_heat, overlap
+from .geometry import Calibration, CalibrationError, equal_angles, find_view
+from .overlay import Shown
 
-COLDEST_SHARE, SPAN_C = 0.3, 4.5  # the colour map begins at that quantile of a frame and spans this much
 INK, PAPER, GREY, MARK = (32, 34, 38), (255, 255, 255), (112, 116, 124), (176, 96, 0)
 FONT = cv2.FONT_HERSHEY_DUPLEX
 MARGIN, GAP = 28, 12
-TILE_PX = 480  # width of a frame on picture and page
 DISTRUSTED = 0.5  # weight below which a frame is marked
 UNSCORED = (128, 128, 128)
 SMALLEST_NUMBERED = 24  # units of a figure 340 wide: a smaller square has no room for its number
 
 
-def draw_overlay(
-    image: np.ndarray,
-    celsius: np.ndarray,
-    pose: Pose | Calibration,
-    mask: np.ndarray | None = None,
-    size: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """The image with the heat over it where the sensor sees, its outline, and the person's.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        celsius: (R, C) float32, degC, after the rig's rotation.
-        pose: where the sensor lies in images of this size.
-        mask: (h, w) bool or float 0..1 over the whole image; its outline is drawn.
-        size: (width, height) of the picture to make; the image's own if None.
-
-    Returns:
-        (height, width, 3) uint8, RGB.
-    """
-    recorded = image.shape[1], image.shape[0]
-    width, height = size or recorded
-    if size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    heat, field = lay_heat(celsius, pose, recorded, (width, height))
-    level = np.clip((heat - np.quantile(celsius, COLDEST_SHARE)) / SPAN_C, 0, 1)
-    colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32)
-    share = (0.15 + 0.6 * level)[..., None] * field[..., None]
-    shown = image.astype(np.float32)  # of 8 bits a product with a number has 64
-    grey = shown.mean(axis=-1, keepdims=True)
-    drawn = np.where(field[..., None], 0.4 * shown + 0.6 * grey, 0.45 * shown + 0.2 * grey)
-    drawn = np.ascontiguousarray(np.clip(drawn * (1 - share) + colours * share, 0, 255).astype(np.uint8))
-    thick = max(1, round(width / 320))
-    down, across = (pose.s * float(bend(count / 2, pose.lens_k)) for count in celsius.shape)
-    shrink = np.array([width, height]) / recorded
-    corner, opposite = (
-        np.rint(shrink * (pose.tx + side * across, pose.ty + side * down)).astype(int).tolist() for side in (-1, 1)
-    )
-    cv2.rectangle(drawn, corner, opposite, (235, 235, 235), thick, cv2.LINE_AA)
-    if mask is not None:
-        full = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-        outlines, _ = cv2.findContours(full.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, outlines, -1, (64, 255, 160), thick, cv2.LINE_AA)
-    return drawn
-
-
-def draw_report(fit: Fit, images: list[np.ndarray], heatmaps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def draw_report(fit: Fit, shown: Shown) -> np.ndarray:
     """A picture: the heat over the best, a middling and the worst frame, before and after, and the figures.
 
     Args:
-        fit: of these frames.
-        images: N images (H, W, 3) uint8, RGB, one for each frame of the fit.
-        heatmaps: (N, R, C) float32, degC, after the rig's rotation.
-        masks: (N, h, w) bool or float 0..1.
+        fit: what was found.
+        shown: of its frames.
 
     Returns:
         (h, w, 3) uint8, RGB.
     """
     c = fit.calibration
-    shown = _telling_frames(fit, heatmaps, masks)
-    tile = (TILE_PX, round(TILE_PX * c.image_size[1] / c.image_size[0]))
+    tile = shown.frames[0].after.shape[1::-1]
     page_width = 3 * tile[0] + 2 * MARGIN + 2 * GAP
     head = 210 if c.advice else 176
     page_height = head + 2 * (tile[1] + 34) + MARGIN
@@ -108,11 +58,10 @@ def draw_report(fit: Fit, images: list[np.ndarray], heatmaps: np.ndarray, masks:
     if c.offset_ms_sd > 0:
         figures += f"    offset {c.offset_ms:.0f} +- {c.offset_ms_sd:.0f} ms"
     _write(page, figures, (MARGIN, 84), 0.6, INK)
-    before = overlap(heatmaps, masks, fit.before, c.image_size)
     _write(
         page,
         f"{c.frames} frames, masks: {c.masks}.  Heat explained {c.score:.0%}.  Warm region over person (IoU): "
-        f"before {before:.2f}, after {c.overlap:.2f}.  Footprint {fit.fwhm:.2f} pixels.",
+        f"before {shown.overlap_before:.2f}, after {c.overlap:.2f}.  Footprint {fit.fwhm:.2f} pixels.",
         (MARGIN, 116),
         0.6,
         INK,
@@ -120,29 +69,17 @@ def draw_report(fit: Fit, images: list[np.ndarray], heatmaps: np.ndarray, masks:
     _write(page, "Box: what the sensor sees.  Green line: person mask.  Bright: warm.", (MARGIN, 146), 0.55, GREY)
     if c.advice:
         _write(page, c.advice, (MARGIN, 178), 0.6, MARK)
-    for row, (pose, label) in enumerate(((fit.before, "before"), (c, "after"))):
+    for row, label in enumerate(("before", "after")):
         top = head + row * (tile[1] + 34)
-        for column, (frame, kind) in enumerate(shown):
+        for column, frame in enumerate(shown.frames):
             left = MARGIN + column * (tile[0] + GAP)
-            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame], tile)
-            page[top : top + tile[1], left : left + tile[0]] = overlay
-            left_over = f", {fit.residual_c[frame]:.2f} degC unexplained" if pose is c else ""
-            caption = f"{label}: {kind} frame{left_over}"
+            page[top : top + tile[1], left : left + tile[0]] = frame.before if label == "before" else frame.after
+            left_over = f", {frame.residual_c:.2f} degC unexplained" if label == "after" else ""
+            caption = f"{label}: {frame.kind} frame{left_over}"
             _write(page, caption, (left, top + tile[1] + 22), 0.5, GREY)
     if c.synthetic:
         _stamp_ribbon(page)
     return page
-
-
-def _telling_frames(fit: Fit, heatmaps: np.ndarray, masks: np.ndarray) -> list[tuple[int, str]]:
-    """The best, median and worst explained frame of those with someone well in the sensor's view."""
-    rise = np.sort((heatmaps - np.quantile(heatmaps, 0.2, axis=0)).reshape(len(heatmaps), -1), axis=1)[:, -6:]
-    size = np.array([float(np.mean(mask)) for mask in masks])
-    strength = rise.mean(axis=1) * (size > 0.5 * np.median(size[size > 0.01]))
-    well = np.flatnonzero(strength >= np.quantile(strength, 0.6))
-    order = well[np.argsort(fit.residual_c[well])]
-    kinds = ((0, "best"), (len(order) // 2, "median"), (len(order) - 1, "worst"))
-    return [(int(order[place]), kind) for place, kind in kinds]
 
 
 def _write(page: np.ndarray, text: str, place: tuple[int, int], size: float, colour: tuple[int, int, int]) -> None:
@@ -173,9 +110,7 @@ class Gate:
 
 def render_page(
     fit: Fit,
-    images: Sequence[np.ndarray],
-    heatmaps: np.ndarray,
-    masks: np.ndarray,
+    shown: Shown,
     made: date,
     distance: DistanceConfig,
     check: Check | None = None,
@@ -183,10 +118,8 @@ def render_page(
     """The report as one HTML page that needs no other file.
 
     Args:
-        fit: of these frames; `check.fit` where an old calibration was checked.
-        images: N images (H, W, 3) uint8, RGB, one for each frame of the fit.
-        heatmaps: (N, R, C) float32, degC, after the rig's rotation.
-        masks: (N, h, w) bool or float 0..1.
+        fit: what was found; `check.fit` where an old calibration was checked.
+        shown: of its frames, before as `check.calibration` has it where there is a check.
         made: the day that the page names.
         distance: the rig's baseline and where people stood, for the distance table.
         check: an old calibration held against these frames.
@@ -199,7 +132,6 @@ def render_page(
         lstrip_blocks=True,
     )
     c = fit.calibration
-    before = check.calibration if check else fit.before
     why, do = _split_advice(check.advice if check else c.advice)
     near, far = usable_range(distance)
     try:
@@ -217,9 +149,12 @@ def render_page(
         parameters=_list_parameters(fit),
         notes=[note[:1].upper() + note[1:].rstrip(".") + "." for note in (*(check.notes if check else ()), *fit.notes)],
         comparison=_list_moves(check) if check else [],
-        quality=_list_quality(fit, overlap(heatmaps, masks, before, c.image_size), check),
-        gates=_list_gates(fit, masks),
-        frames=_draw_frames(fit, before, images, heatmaps, masks),
+        quality=_list_quality(fit, shown.overlap_before, check),
+        gates=_list_gates(fit, shown.with_someone),
+        frames=[
+            (frame.kind, frame.residual_c, data_uri(frame.before, ".jpg"), data_uri(frame.after, ".jpg"))
+            for frame in shown.frames
+        ],
         figures=_draw_figures(fit),
         shifts=tabulate_shifts(distance, c.s, cell),
         distance=distance,
@@ -327,10 +262,9 @@ def _list_quality(fit: Fit, overlap_before: float, check: Check | None) -> list[
     ]
 
 
-def _list_gates(fit: Fit, masks: np.ndarray) -> list[Gate]:
+def _list_gates(fit: Fit, someone: int) -> list[Gate]:
     """Each thing that the verdict asks for, measured."""
     c = fit.calibration
-    someone = int((masks.reshape(len(masks), -1).mean(axis=1) > 0.01).sum())
     margin = fit.orientation_r2[(0, False)] - max(r2 for key, r2 in fit.orientation_r2.items() if key != (0, False))
     worst_sd = max(c.tx_sd, c.ty_sd) / c.s
     worst = f"{worst_sd:.1%} of a thermal pixel" if np.isfinite(worst_sd) else "not known"
@@ -379,21 +313,6 @@ def _see_pixels(fit: Fit) -> np.ndarray:
     cells = (max(1, round(80 * height / width)), 80)
     cell_px = (width / cells[1], height / cells[0])
     return lay_footprints(cells, cell_px, _pose(fit.calibration), fit.fwhm, fit.calibration.grid).counts
-
-
-def _draw_frames(
-    fit: Fit, before: Pose | Calibration, images: Sequence[np.ndarray], heatmaps: np.ndarray, masks: np.ndarray
-) -> list[tuple[str, float, str, str]]:
-    """(kind, degC unexplained, picture before, picture after) of the telling frames; pictures as data URIs."""
-    size = (TILE_PX, round(TILE_PX * images[0].shape[0] / images[0].shape[1]))
-    shown = []
-    for frame, kind in _telling_frames(fit, heatmaps, masks):
-        pictures = []
-        for pose in (before, fit.calibration):
-            overlay = draw_overlay(images[frame], heatmaps[frame], pose, masks[frame], size)
-            pictures.append(data_uri(overlay, ".jpg"))
-        shown.append((kind, float(fit.residual_c[frame]), *pictures))
-    return shown
 
 
 # ------------------------------------------------------------------------------------------------------------- figures

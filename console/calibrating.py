@@ -136,6 +136,7 @@ def calibrate(
     people = _find_people(source, evidence, on_progress)
     from ..calibration.fitting import fit_calibration
     from ..calibration.geometry import write_calibration
+    from ..calibration.overlay import show_frames
     from ..calibration.report import draw_report, render_page
 
     described = evidence.described()
@@ -147,8 +148,9 @@ def calibrate(
             fit, notes=(*fit.notes, f"masks from a folder go by number: are those in {masks} of these frames?")
         )
     pixels = [image.pixels for image in evidence.images]
-    drawn = draw_report(fit, pixels, evidence.heatmaps, people)
-    html = render_page(fit, pixels, evidence.heatmaps, people, today(), distance)
+    shown = show_frames(fit, pixels, evidence.heatmaps, people)
+    drawn = draw_report(fit, shown)
+    html = render_page(fit, shown, today(), distance)
     try:
         write_image(picture, drawn)
         write_whole(page, html.encode())
@@ -195,6 +197,7 @@ def check_calibration(
     evidence = _gather(clips, frames)
     from ..calibration.check import check_calibration as hold_against
     from ..calibration.check import refuse_other_rigs
+    from ..calibration.overlay import show_frames
     from ..calibration.report import render_page
 
     described = evidence.described()
@@ -203,7 +206,8 @@ def check_calibration(
     check = hold_against(known, evidence.heatmaps, people, evidence.image_size, masks_name=source.name, **described)
     if out is not None:
         pixels = [image.pixels for image in evidence.images]
-        html = render_page(check.fit, pixels, evidence.heatmaps, people, today(), distance, check)
+        shown = show_frames(check.fit, pixels, evidence.heatmaps, people, known)
+        html = render_page(check.fit, shown, today(), distance, check)
         try:
             write_whole(out, html.encode())
         except OSError as error:

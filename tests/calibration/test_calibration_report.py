@@ -19,7 +19,8 @@ from lrt.calibration.fitting import Fit, fit_calibration
 from lrt.calibration.forward import Pose
 from lrt.calibration.geometry import CalibrationError, write_calibration
 from lrt.calibration.overlap import lay_heat, overlap
-from lrt.calibration.report import draw_overlay, draw_report, render_page
+from lrt.calibration.overlay import draw_overlay, show_frames
+from lrt.calibration.report import draw_report, render_page
 
 
 def test_heat_lies_where_the_pose_puts_it() -> None:
@@ -67,7 +68,7 @@ def test_a_report_holds_both_rows_and_says_what_a_twin_made(simulate, synthetic:
     rig = simulate(700, frames=40)
     fit = fit_calibration(rig.heatmaps, rig.masks, rig.image_size, synthetic=synthetic)
     images = [np.full((360, 640, 3), 90, np.uint8)] * 40
-    page = draw_report(fit, images, rig.heatmaps, rig.masks)
+    page = draw_report(fit, show_frames(fit, images, rig.heatmaps, rig.masks))
     assert page.ndim == 3
     assert page.dtype == np.uint8
     ribbon = (page == (255, 226, 150)).all(axis=-1).sum()
@@ -142,7 +143,8 @@ def fit(rig) -> Fit:
 def render(rig) -> Callable[..., str]:
     def call(fit: Fit, check: Check | None = None, distance: DistanceConfig = DistanceConfig()) -> str:  # noqa: B008
         images = [np.full((360, 640, 3), 90, np.uint8)] * FRAMES
-        return render_page(fit, images, rig.heatmaps, rig.masks, date(2031, 2, 3), distance, check)
+        shown = show_frames(fit, images, rig.heatmaps, rig.masks, check.calibration if check else None)
+        return render_page(fit, shown, date(2031, 2, 3), distance, check)
 
     return call
 

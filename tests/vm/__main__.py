@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vm_image import BenchError, check_tools, make_image, make_wheel, pack_lrt
+from vm_image import BenchError, alone, check_tools, make_image, make_wheel, pack_lrt
 from vm_machine import accelerator, end_all
 from vm_parts import MACHINES, PART_OF, PARTS, Bench, make_ready
 from vm_report import NOT_RUN, Report, say, write_report
@@ -35,7 +35,8 @@ def main() -> int:
     try:
         check_tools()
         _must_be_writable(asked.out)
-        report = run_all(asked.only, work)
+        with alone("test-vm"):
+            report = run_all(asked.only, work)
     except BenchError as error:
         print(f"test-vm: {error}", file=sys.stderr)
         return 1

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from vm_arm64_install import copy_tree, install, resolutions, resolve
 from vm_arm64_report import Report, say, write_report
-from vm_arm64_root import QEMU, alone, check_tools, emulating, end_all, ended, make_root
+from vm_arm64_root import QEMU, check_tools, emulating, end_all, ended, make_root
 from vm_arm64_tests import JOBS, list_files, list_gone, run_file, run_job
-from vm_image import BenchError, find_tool, make_wheel
+from vm_image import BenchError, alone, find_tool, make_wheel
 
 PARTS = ("wheels", *JOBS)
 
@@ -63,7 +63,7 @@ def run_all(only: list[str], work: Path) -> Report:
     report = Report(qemu=_qemu_version())
     gone = list_gone()
     report.hold("each file and test that is left out by name exists", not gone, "; ".join(gone))
-    with alone(), emulating() as report.format:
+    with alone("test-arm64"), emulating() as report.format:
         say("making the root; the first time takes minutes")
         root, report.cold = make_root()
         copy_tree(work)

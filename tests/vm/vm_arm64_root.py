@@ -5,7 +5,6 @@ seconds; pip then installs lrt's dependencies there, as it would on a Pi. What i
 of, and never written again: lrt's wheel, the tests and all they write lie in a folder of the run, seen there as /srv.
 """
 
-import fcntl
 import os
 import platform
 import shutil
@@ -33,7 +32,9 @@ TOOLS = {
 }
 LAYOUT = "1"  # count up when this file makes another root of the same packages
 SUITE, PYTHON = "trixie", "3.13"  # Raspberry Pi OS's of today
-PACKAGES = ("python3", "libpython3-stdlib", "libstdc++6", "dash", "coreutils", "libc-bin", "micropython")
+PYTHON_NEEDS = ("python3", "libpython3-stdlib", "libstdc++6", "libc-bin")
+TESTS_NEED = ("dash", "coreutils", "micropython", "mount", "procps")  # joblib ends its workers by procps's pgrep
+PACKAGES = (*PYTHON_NEEDS, *TESTS_NEED)
 # What the quick tests import beside lrt, each with a wheel for a Pi or in plain Python.
 TESTING = (
     "pytest>=8.3",
@@ -62,6 +63,22 @@ _OURS = "lrt-aarch64"
 _MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 _FORMATS = "/proc/sys/fs/binfmt_misc"
+_COMPUTERS_OWN, _REGISTERED = "the computer's own", "registered for the run"
+_HOLD = f"""
+formats=$1; ours=$1/$2; entry=$3
+exec 2>&1
+[ -e "$formats/register" ] || mount -t binfmt_misc binfmt_misc "$formats"
+theirs=$formats/qemu-aarch64
+if grep -qsx enabled "$theirs" && grep -q '^flags:.*F' "$theirs"; then
+    echo "{_COMPUTERS_OWN}"
+    exit
+fi
+[ ! -e "$ours" ] || echo -1 > "$ours"
+printf %s "$entry" > "$formats/register"
+echo "{_REGISTERED}"
+read -r _ || true
+echo -1 > "$ours"
+"""
 _ENTER = """
 root=$1; work=$2; scratch=$3; access=$4; shift 4
 mount --bind "$root" "$root"
@@ -124,26 +141,12 @@ def check_tools() -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Nobody else makes or uses the root, or tells the kernel of QEMU, at the same time.
-
-    Raises:
-        BenchError: somebody does.
-    """
-    with (cache_folder() / "arm64.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BenchError("another test-arm64 is at work here; wait for its end") from None
-        yield
-
-
-@contextmanager
 def emulating() -> Iterator[str]:
     """Have the kernel start aarch64's programs by QEMU, also those that a program in the root starts.
 
-    Where the computer does so already, and opened QEMU when it was told, that serves; else a name of our own is
-    registered, and taken out again at the end.
+    Where the computer does so already, and opened QEMU when it was told, that serves. Else a name of our own is
+    registered by a process that keeps the kernel's table mounted, for a newer kernel forgets what is in a table that
+    nobody has mounted; it takes the name out again when we end, however we end.
 
     Yields:
         "the computer's own" or "registered for the run".
@@ -151,33 +154,17 @@ def emulating() -> Iterator[str]:
     Raises:
         BenchError: it does not, and may not be told to.
     """
-    found = _at_formats(f"cat {_FORMATS}/qemu-aarch64 2>/dev/null || true; echo -1 > {_FORMATS}/{_OURS} || true")
-    if found.startswith("enabled") and "F" in found.split("flags:")[-1].splitlines()[0]:
-        yield "the computer's own"
-        return
     entry = f":{_OURS}:M::{_MAGIC}:{_MASK}:{find_tool(QEMU)}:F"
-    _at_formats(f"printf '%s' '{entry}' > {_FORMATS}/register; cat {_FORMATS}/{_OURS}")
-    try:
-        yield "registered for the run"
-    finally:
-        _at_formats(f"echo -1 > {_FORMATS}/{_OURS}")
-
-
-def _at_formats(script: str) -> str:
-    """A shell script that sees the kernel's table of formats, mounted for it alone; what it printed.
-
-    Raises:
-        BenchError: the table cannot be mounted, or the script failed.
-    """
-    see = f"[ -e {_FORMATS}/register ] || mount -t binfmt_misc binfmt_misc {_FORMATS}; exec 2>&1; {script}"
-    done = subprocess.run(["unshare", "-m", "sh", "-euc", see], capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr + done.stdout).strip().splitlines()[-1:]
-        raise BenchError(
-            f"the kernel cannot be told of QEMU (binfmt_misc): {' '.join(said)}; run it in a virtual machine, or have "
-            "the host of this container register qemu-aarch64 with flag F"
-        )
-    return done.stdout
+    command = ["unshare", "--mount", "sh", "-euc", _HOLD, "hold", _FORMATS, _OURS, entry]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as holder:
+        said = (holder.stdout.readline() if holder.stdout else "").strip()
+        if said not in (_COMPUTERS_OWN, _REGISTERED):
+            raise BenchError(
+                f"the kernel cannot be told of QEMU (binfmt_misc): {said}; run it in a virtual machine, or have the "
+                "host of this container register qemu-aarch64 with flag F"
+            )
+        yield said  # at the end the pipe is closed, which the holder waits for
 
 
 def make_root() -> tuple[Path, bool]:

@@ -15,6 +15,7 @@ JOBS = {"machine": 120.0, "commands": 3600.0}  # and how long each may take, s
 _TORCH = "needs PyTorch, which the base install does not bring"
 _LAYOUTS = "needs packages of the development install, which check our layouts by other programs' eyes"
 _CLOCK = "lives by real seconds, which emulation stretches several times: a rig that keeps no pace with its clock"
+_RATE = "holds a rate of work against a limit, and emulation does a third of that work in the time"
 _FITS = "fits dozens of simulated rigs, and emulation makes matrix products 40 times slower; the commands fit once"
 _MASK_TESTS = (
     "test_a_cpu_looks_at_320_px_for_ten_people_and_slow_means_torchvisions_own",
@@ -59,6 +60,7 @@ NOT_RUN: dict[str, str] = {
     "dataset/test_dataset_batches.py": _TORCH,
     "dataset/test_dataset_croissant.py": _LAYOUTS,
     "dataset/test_dataset_hub.py": _LAYOUTS,
+    "dataset/test_dataset_quality.py::test_inspecting_costs_less_than_a_millisecond_a_heatmap": _RATE,
     "dataset/test_dataset_subjects.py::test_runs_trained_on_them_are_named_and_remembered": _TORCH,
     "dataset/test_dataset_subjects.py::test_a_run_on_a_split_that_holds_them_out_was_not_trained_on_them": _TORCH,
     "rig/test_daemon.py": _CLOCK,

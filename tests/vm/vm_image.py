@@ -5,6 +5,7 @@ new image. Two things are kept, each by the hash of what it is made of: the tree
 the image, which is the tree with lrt's dependencies in /opt/lrt.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -12,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +86,21 @@ def cache_folder() -> Path:
     folder = Path(base) / "lrt-vm"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def alone(bench: str) -> Iterator[None]:
+    """No other run of that bench makes, uses or forgets what is kept, or tells the kernel of QEMU, at the same time.
+
+    Raises:
+        BenchError: one does.
+    """
+    with (cache_folder() / f"{bench}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchError(f"another {bench} is at work here; wait for its end") from None
+        yield
 
 
 def _new_log(name: str) -> Path:

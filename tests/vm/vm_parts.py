@@ -1,7 +1,7 @@
 """The parts of the bench, by the machine that each runs on; all of them go on from the same start.
 
 They run beside each other, two more than there are processors: a machine that is emulated in software takes one, and
-waits now and then. The whole way takes the longest by far; the others stand back behind it.
+waits now and then. The whole way and the service take the longest; the others stand back behind them.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from vm_report import Group, Report, say
 
 PARTS = ("i2c", "v4l2", "firmware", "power", "systemd", "whole", "picamera2")
 PART_OF = dict.fromkeys(STORIES, "power")  # what is asked for by another name than it is told by
-STAND_BACK = 5  # nice(1)
+FIRST, SECOND, STAND_BACK = 0, 3, 8  # nice(1): the whole way, the service, all others
 SET_UP = """
 modprobe i2c-dev
 modprobe lrt_i2c
@@ -92,7 +92,7 @@ def _make_ready(machine: Machine, packed: Path, scenes: Mapping[str, Path]) -> N
     install_lrt(machine, packed)
     machine.must(SET_UP)
     machine.must("/opt/lrt/bin/python /share/guest/set_up_job.py /share/lrt.service /share/99-lrt.rules")
-    _feed(machine, "live")
+    _feed(machine, *scenes)
 
 
 def _share(machine: Machine, scenes: Mapping[str, Path]) -> None:
@@ -108,7 +108,7 @@ def on_devices(bench: Bench) -> None:
         if bench.wants("i2c"):
             bench.report.add(_job(machine, "i2c", "i2c_job.py", "/share/live.npz"))
         if bench.wants("v4l2"):
-            _feed(machine, "live")  # the job before took the bus away at its end
+            _feed(machine, *bench.scenes)  # the job before took the bus away at its end
             bench.report.add(_job(machine, "v4l2", "v4l2_job.py", "/share/live.npz", limit_s=400))
         if bench.wants("firmware"):
             machine.must("systemctl stop feeder 2>/dev/null || true")
@@ -127,14 +127,14 @@ def on_disks(bench: Bench) -> None:
 
 def on_service(bench: Bench) -> None:
     """The service as a Pi has it."""
-    with _started(bench, "service") as machine:
+    with _started(bench, "service", nice=SECOND) as machine:
         bench.report.add(_job(machine, "systemd", "systemd_job.py", limit_s=600))
 
 
 def on_whole(bench: Bench) -> None:
     """The whole way with that service."""
-    with _started(bench, "whole", nice=0) as machine:
-        bench.report.add(_group("whole", lambda: _whole(machine)))
+    with _started(bench, "whole", nice=FIRST) as machine:
+        bench.report.add(_job(machine, "whole", "whole_job.py", "/share/live.npz", "/share/wave.npz", limit_s=900))
 
 
 def on_camera(bench: Bench) -> None:
@@ -167,13 +167,14 @@ def _started(
         yield machine
 
 
-def _feed(machine: Machine, script: str) -> None:
-    """Have sensor and camera show a scene from now on."""
+def _feed(machine: Machine, *scenes: str) -> None:
+    """Have sensor and camera show the first of these scenes from now on, and the others when they are asked for."""
+    paths = " ".join(f"/share/{name}.npz" for name in scenes)
     machine.must(
         "systemctl stop feeder 2>/dev/null || true; systemctl reset-failed feeder 2>/dev/null || true; "
         "rm -f /run/feeder /run/feeder-start; "
         "systemd-run --quiet --unit=feeder --property=Nice=-10 --setenv=PYTHONUNBUFFERED=1 "
-        f"/opt/lrt/bin/python /share/guest/feeder.py /share/{script}.npz 7200; "
+        f"/opt/lrt/bin/python /share/guest/feeder.py {paths}; "
         "n=0; while [ ! -e /run/feeder-start ]; do sleep 0.5; n=$((n+1)); [ $n -lt 120 ]; done"
     )
 
@@ -192,17 +193,6 @@ def _group(name: str, work: Callable[[], dict]) -> Group:
     except BenchError as error:
         found = {"checks": [{"name": f"{name} runs to its end", "ok": False, "says": str(error)}], "figures": {}}
     return Group(name, found["checks"], found["figures"], time.monotonic() - began_s)
-
-
-def _whole(machine: Machine) -> dict:
-    """The whole way: the wave for the offset, then the life for the clips."""
-    _feed(machine, "wave")
-    found = machine.python("whole_job.py", "/share/wave.npz", "start", limit_s=300)
-    machine.must("systemctl stop lrt")
-    _feed(machine, "live")
-    machine.must("systemctl start lrt", 120)
-    rest = machine.python("whole_job.py", "/share/live.npz", "finish", limit_s=900)
-    return {"checks": found["checks"] + rest["checks"], "figures": found["figures"] | rest["figures"]}
 
 
 MACHINES: tuple[tuple[Callable[[Bench], None], tuple[str, ...]], ...] = (  # that which may have to be made, the longest

@@ -35,7 +35,7 @@ class Story:
 
 STORIES = {
     "clips": Story(("power_record.py", "/mnt/clips/clips", "DEVICE", "30"), judge_cuts, 240),
-    "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "8", "--careless"), judge_cuts, 40),
+    "control": Story(("power_record.py", "/mnt/control/clips", "DEVICE", "6", "--careless"), judge_cuts, 40),
     "checkpoints": Story(
         ("power_files.py", "checkpoints", "/mnt/checkpoints/run", "DEVICE", "15", "/share/payloads"),
         judge_checkpoints,

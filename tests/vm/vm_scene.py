@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from vm_image import ROOT, cache_folder, key_of
 
-from lrt.rig.jpeg import compress
+from lrt.rig.jpeg import compress, decode_jpeg
 from lrt.rig.timing.clock import SECOND_NS, VirtualClock
 from lrt.rig.twin.rig import open_twin
 
 SIZE, RATE = (640, 360), 15.0
-LAYOUT = "1"  # count up when the file made here becomes another
+LAYOUT = "2"  # count up when the file made here becomes another
 _ADDRESS = 0x69
 
 
@@ -25,8 +25,9 @@ def make_scene(script: str, seconds: int) -> Path:
 
     Returns:
         An .npz with reg_ns (N,) int64 and registers (N, 130) uint8: thermistor, then pixels, of each frame that the
-        sensor makes; image_ns (M,) int64, jpeg (bytes joined) uint8 and jpeg_ends (M,) int64; masks (M, H, W / 8)
-        uint8, the people, as `packbits` has them; tx, ty, s, offset_ms, the truth. Times are from the scene's start.
+        sensor makes; image_ns (M,) int64, jpeg (bytes joined) uint8 and jpeg_ends (M,) int64; small (M, H / 8, W / 8)
+        uint8, the JPEGs in grey; masks (M, H, W / 8) uint8, the people, as `packbits` has them; tx, ty, s, offset_ms,
+        the truth. Times are from the scene's start.
     """
     twin_code = [path.read_bytes() for path in sorted((ROOT / "rig/twin").glob("*")) if path.is_file()]
     key = key_of(LAYOUT, script, str(seconds), *twin_code)
@@ -49,9 +50,10 @@ def make_scene(script: str, seconds: int) -> Path:
         times_ns.append(twin.i2c.frame_ns(number) - start_ns)
         number += 1
     clock.sleep_until(end_ns)
-    jpegs, image_ns, masks = [], [], []
+    jpegs, small, image_ns, masks = [], [], [], []
     for image in twin.camera.poll():
         jpegs.append(compress(image).data)
+        small.append(decode_jpeg(jpegs[-1], 8, gray=True))
         image_ns.append(image.timestamp_ns - start_ns)
         shown_s = (image.timestamp_ns - start_ns - twin.camera.settings.stamp_lag_ns) / SECOND_NS
         masks.append(np.packbits(twin.scene.look(max(0.0, shown_s)).mask, axis=-1))
@@ -65,6 +67,7 @@ def make_scene(script: str, seconds: int) -> Path:
             image_ns=np.array(image_ns, np.int64),
             jpeg=np.frombuffer(b"".join(jpegs), np.uint8),
             jpeg_ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
+            small=np.stack(small),
             masks=np.stack(masks),
             **{name: np.float64(truth[name]) for name in ("tx", "ty", "s", "offset_ms")},
             length_ns=np.int64(seconds * SECOND_NS),

@@ -1,27 +1,54 @@
 """Sensor and camera of the machine: hands the twin's registers and pictures to the kernel, each when it is due.
 
-    feeder.py SCENE.npz SECONDS [--no-camera] [--no-sensor] [--control FILE]
+    feeder.py SCENE.npz...
 
-The scene goes round. While --control holds a word, something is wrong: `freeze-sensor`, `freeze-camera`, `cut-jpeg`.
-Ends after SECONDS, or on SIGTERM; the last line is how late it was, as JSON.
+The first scene goes round. While /run/feeder holds the name of another, that one does; while it holds `freeze-sensor`,
+`freeze-camera` or `cut-jpeg`, that is wrong. Ends on SIGTERM; the last line is how late it was, as JSON.
 """
 
-import argparse
 import fcntl
 import json
 import os
 import signal
 import struct
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from checks import read_jpegs
+from checks import CONTROL, read_jpegs
 
 REGISTERS = "/sys/devices/platform/lrt_i2c.0/registers"
 VIDEO = "/dev/video0"
 VIDIOC_S_FMT, VIDIOC_S_PARM = 0xC0D05605, 0xC0CC5616
 OUTPUT, FIELD_NONE = 2, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What sensor and camera see.
+
+    Attributes:
+        due: when, ns from the scene's start, what (0 sensor, 1 camera) is due, and which of it.
+        registers, jpegs: of them.
+        length_ns: then it begins anew.
+    """
+
+    due: list[tuple[int, int, int]]
+    registers: list[bytes]
+    jpegs: list[bytes]
+    length_ns: int
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """A scene's file."""
+        with np.load(path) as file:
+            due = [(time_ns, 0, number) for number, time_ns in enumerate(file["reg_ns"].tolist())]
+            due += [(time_ns, 1, number) for number, time_ns in enumerate(file["image_ns"].tolist())]
+            registers = [row.tobytes() for row in file["registers"]]
+            return cls(sorted(due), registers, read_jpegs(path), int(file["length_ns"]))
 
 
 def open_video(path: str, size: tuple[int, int], rate: int) -> int:
@@ -36,10 +63,10 @@ def open_video(path: str, size: tuple[int, int], rate: int) -> int:
     return video
 
 
-def read_word(path: str) -> str:
-    """What is wrong now; by the plainest of calls, for this is asked 25 times a second."""
+def read_word() -> str:
+    """What is asked for now; by the plainest of calls, for this is asked 25 times a second."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(CONTROL, os.O_RDONLY)
     except FileNotFoundError:
         return ""
     word = os.read(file, 100).decode()
@@ -48,23 +75,9 @@ def read_word(path: str) -> str:
 
 
 def main() -> None:
-    wanted = argparse.ArgumentParser()
-    wanted.add_argument("scene")
-    wanted.add_argument("seconds", type=float)
-    wanted.add_argument("--no-camera", action="store_true")
-    wanted.add_argument("--no-sensor", action="store_true")
-    wanted.add_argument("--video", default=VIDEO)
-    wanted.add_argument("--control", default="/run/feeder")
-    asked = wanted.parse_args()
-    with np.load(asked.scene) as file:
-        scene = {name: file[name] for name in ("registers", "reg_ns", "image_ns", "length_ns")}
-    jpegs = read_jpegs(asked.scene)
-    registers = [row.tobytes() for row in scene["registers"]]
-    due = [] if asked.no_sensor else [(int(t), 0, n) for n, t in enumerate(scene["reg_ns"])]
-    due += [] if asked.no_camera else [(int(t), 1, n) for n, t in enumerate(scene["image_ns"])]
-    due.sort()
-    video = None if asked.no_camera else open_video(asked.video, (640, 360), 15)
-    chip = None if asked.no_sensor else os.open(REGISTERS, os.O_RDWR)
+    scenes = {Path(path).stem: Scene.read(path) for path in sys.argv[1:]}
+    first = shown = next(iter(scenes.values()))
+    video, chip = open_video(VIDEO, (640, 360), 15), os.open(REGISTERS, os.O_RDWR)
     going = True
 
     def end(*_: object) -> None:
@@ -74,27 +87,28 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     os.nice(-10)
     start_ns = time.monotonic_ns()
-    until_ns = start_ns + int(asked.seconds * 1e9)
-    late_ms, turn = [], 0
+    late_ms: list[float] = []
     Path("/run/feeder-start").write_text(str(start_ns))
     while going:
-        for time_ns, what, number in due:
-            due_ns = start_ns + turn * int(scene["length_ns"]) + time_ns
-            if due_ns > until_ns or not going:
-                going = False
-                break
+        for time_ns, what, number in shown.due:
+            due_ns = start_ns + time_ns
             wait_ns = due_ns - time.monotonic_ns()
             if wait_ns > 0:
                 time.sleep(wait_ns / 1e9)
-            wrong = read_word(asked.control)
-            if what == 0 and "freeze-sensor" not in wrong:
-                os.pwrite(chip, registers[number][2:], 0x80)
-                os.pwrite(chip, registers[number][:2], 0x0E)
-            elif what == 1 and "freeze-camera" not in wrong:
-                jpeg = jpegs[number]
-                os.write(video, jpeg[: len(jpeg) // 2] if "cut-jpeg" in wrong else jpeg)
+            word = read_word()
+            if not going or scenes.get(word, first) is not shown:
+                break
+            if what == 0 and word != "freeze-sensor":
+                os.pwrite(chip, shown.registers[number][2:], 0x80)
+                os.pwrite(chip, shown.registers[number][:2], 0x0E)
+            elif what == 1 and word != "freeze-camera":
+                jpeg = shown.jpegs[number]
+                os.write(video, jpeg[: len(jpeg) // 2] if word == "cut-jpeg" else jpeg)
             late_ms.append((time.monotonic_ns() - due_ns) / 1e6)
-        turn += 1
+        else:
+            start_ns += shown.length_ns
+            continue
+        shown, start_ns = scenes.get(word, first), time.monotonic_ns()
     print(
         json.dumps(
             {

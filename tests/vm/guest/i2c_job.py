@@ -17,7 +17,7 @@ from lrt.rig.records import RigError
 from lrt.rig.thermal.amg8833 import AMG8833, decode_pixels
 from lrt.rig.timing.clock import SystemClock
 
-SECONDS = 12.0
+SECONDS = 8.0
 
 
 class Bus(I2C, Lockable):

@@ -15,7 +15,7 @@ from lrt.rig.camera.opencv import OpenCVCamera
 from lrt.rig.records import Event, Image, Jpeg, RigError
 from lrt.rig.timing.clock import SystemClock
 
-SECONDS = 8.0
+SECONDS = 6.0
 Ages = list[float]
 
 

@@ -1,28 +1,34 @@
 """The whole way in the machine: daemon, clip over I2C and V4L2 with its time offset measured, calibration, dataset.
 
-whole_job.py SCENE.npz start UNIT_FILE UDEV_RULES      sets the service up, and measures the offset of the wave
-whole_job.py SCENE.npz finish                          does the rest
+whole_job.py LIVE.npz WAVE.npz      the feeder hands over the first meanwhile, and the other when it is asked to
 """
 
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
-from checks import Checks, last_json, read_jpegs, sh, wait_for
+from checks import CONTROL, Checks, last_json, sh, wait_for
 from systemd_job import CAPTURE, CLIPS, as_user, header, is_fit
 
 from lrt.dataset.loading import load_pairs
-from lrt.rig.jpeg import decode_jpeg
 
 CALIBRATION, DATASET, FRAMES, MASKS = (
     Path("/var/tmp/whole") / name for name in ("calibration.json", "dataset", "frames", "masks")
 )
-LOOKED_AT = 24  # frames
+LOOKED_AT = 16  # frames
 OFFSET_MS, GEOMETRY = 25.0, 0.3  # what emulation may cost: ms, and share of a thermal pixel
 
 
+def read_truth(scene_file: str) -> dict[str, float]:
+    """How sensor and camera of a scene lie to each other."""
+    with np.load(scene_file) as scene:
+        return {name: float(scene[name]) for name in ("tx", "ty", "s", "offset_ms")}
+
+
 def measure_offset(checks: Checks, truth: dict[str, float]) -> None:
+    CONTROL.write_text("wave")
     sh("systemctl start lrt", 90)
     sh(f"runuser -u lrt -- lrt consent add TEST --scope internal --dir {CLIPS}")
     checks.hold("the service is up and fit", wait_for(is_fit, 60))
@@ -40,29 +46,28 @@ def measure_offset(checks: Checks, truth: dict[str, float]) -> None:
         "offset_true_ms": truth["offset_ms"],
         "offset_spread_ms": found.get("spread_ms"),
     }
+    CONTROL.write_text("")
+    time.sleep(3)  # a clip begins 2 s before it is asked for
 
 
 def find_masks(scene_file: str) -> int:
     """Masks of the exported frames, by the frame that each is: its pixels are those of one of the scene's JPEGs."""
-    jpegs = read_jpegs(scene_file)
     with np.load(scene_file) as scene:
-        masks = np.unpackbits(scene["masks"], axis=-1).astype(bool)
-    small = np.stack([decode_jpeg(jpeg, 8, gray=True) for jpeg in jpegs]).astype(np.int16)
+        packed, small = scene["masks"], scene["small"].astype(np.int16)
     MASKS.mkdir()
     found = 0
     for path in sorted(FRAMES.glob("*.png")):
         picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         near = cv2.resize(picture, small.shape[:0:-1], interpolation=cv2.INTER_AREA).astype(np.int16)
         number = int(np.abs(small - near).mean((1, 2)).argmin())
-        cv2.imwrite(str(MASKS / path.name), masks[number].astype(np.uint8) * 255)
+        cv2.imwrite(str(MASKS / path.name), np.unpackbits(packed[number], axis=-1) * 255)
         found += 1
     return found
 
 
 def go_on(checks: Checks, scene_file: str, truth: dict[str, float]) -> None:
-    checks.hold("the service is fit", wait_for(is_fit, 60))
     clips = f"{CLIPS}/whole-1 {CLIPS}/whole-2"
-    for clip_id, seconds in (("whole-1", 10), ("whole-2", 6)):
+    for clip_id, seconds in (("whole-1", 10), ("whole-2", 5)):
         code, said = as_user(
             "tech",
             f"{CAPTURE} --clip-id {clip_id} --seconds {seconds}",
@@ -103,15 +108,12 @@ def go_on(checks: Checks, scene_file: str, truth: dict[str, float]) -> None:
 
 
 def main() -> None:
-    scene_file, part = sys.argv[1:3]
+    live, wave = sys.argv[1:]
     checks = Checks()
-    with np.load(scene_file) as scene:
-        truth = {name: float(scene[name]) for name in ("tx", "ty", "s", "offset_ms")}
-    with checks.trying(part):
-        if part == "start":
-            measure_offset(checks, truth)
-        else:
-            go_on(checks, scene_file, truth)
+    with checks.trying("the time offset"):
+        measure_offset(checks, read_truth(wave))
+    with checks.trying("the way from clips to a dataset"):
+        go_on(checks, live, read_truth(live))
     checks.answer()
 
 

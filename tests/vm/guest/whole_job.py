@@ -17,7 +17,7 @@ from lrt.dataset.loading import load_pairs
 CALIBRATION, DATASET, FRAMES, MASKS = (
     Path("/var/tmp/whole") / name for name in ("calibration.json", "dataset", "frames", "masks")
 )
-LOOKED_AT = 16  # frames
+LOOKED_AT = 20  # frames, the fewest that are enough
 OFFSET_MS, GEOMETRY = 25.0, 0.3  # what emulation may cost: ms, and share of a thermal pixel
 
 

@@ -53,6 +53,11 @@ def test_the_fit_is_one_call_on_the_package_and_importing_it_is_light() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+def test_choosing_frames_loads_no_scipy() -> None:
+    code = "import sys, lrt.calibration.frames, lrt.calibration.lag\nassert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_name_that_is_not_there_is_missed_as_usual() -> None:
     with pytest.raises(AttributeError, match="unknown"):
         _ = lrt.calibration.unknown  # pyright: ignore[reportAttributeAccessIssue]

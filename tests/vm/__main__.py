@@ -81,10 +81,10 @@ def run_all(only: Sequence[str], work: Path) -> Report:
         wheel = make_wheel(work)
         scenes = {script: make_scene(script, SCENE_S) for script in ("live", "wave")}
         image = making.result()
-    report.made += image.made
+    report.made += image.made_now
     packed = pack_lrt(image, wheel, work)
     with ThreadPoolExecutor((os.cpu_count() or 1) + 2) as beside:
-        ready = beside.submit(make_ready, image, packed, scenes, work, report.made)
+        ready = beside.submit(make_ready, image, wheel, packed, scenes, report.made)
         bench = Bench(frozenset(only), work, image, ready, wheel, packed, scenes, report)
         going = [
             beside.submit(try_machine, bench, work_on, groups)

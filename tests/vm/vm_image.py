@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ class Image:
     initrd: Path
     tree: Path
     made: tuple[bool, bool]
+
+    @property
+    def made_now(self) -> list[tuple[str, bool]]:
+        """Each part by its name."""
+        return list(zip(("tree", "image"), self.made, strict=True))
 
 
 def check_tools() -> None:
@@ -194,6 +200,12 @@ def make_wheel(work: Path) -> Path:
         raise BenchError(f"lrt's wheel could not be built: {done.stderr.strip().splitlines()[-1:]}")
     shutil.rmtree(copy)
     return wheels[0]
+
+
+def list_wheel(wheel: Path) -> str:
+    """What is in a wheel, whenever it was packed: it also has the times of its files."""
+    with zipfile.ZipFile(wheel) as file:
+        return "\n".join(sorted(f"{each.filename} {each.CRC}" for each in file.infolist()))
 
 
 def pack_lrt(image: Image, wheel: Path, out: Path) -> Path:

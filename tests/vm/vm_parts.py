@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm_image import ROOT, BenchError, Image, make_camera_image, pack_lrt
-from vm_kept import keep, keep_started
-from vm_machine import Kept, Machine, install_lrt, share_scripts
-from vm_picamera import try_picamera
+import vm_picamera
+from vm_image import HERE, ROOT, BenchError, Image, list_wheel, make_camera_image, pack_lrt
+from vm_kept import Made, go_on, keep_ready
+from vm_machine import Kept, Machine, install_lrt
 from vm_power import STORIES, judge, make_disks, tell
 from vm_powercut import LoggedDisk
 from vm_report import Group, Report, say
@@ -23,6 +23,7 @@ from vm_report import Group, Report, say
 PARTS = ("i2c", "v4l2", "firmware", "power", "systemd", "whole", "picamera2")
 PART_OF = dict.fromkeys(STORIES, "power")  # what is asked for by another name than it is told by
 FIRST, SECOND, STAND_BACK = 0, 3, 8  # nice(1): the whole way, the service, all others
+INSTALLED = ("lrt.service", "99-lrt.rules")  # of hardware/
 SET_UP = """
 modprobe i2c-dev
 modprobe lrt_i2c
@@ -60,46 +61,32 @@ class Bench:
         return not self.only or not self.only.isdisjoint(parts)
 
 
-def make_ready(image: Image, packed: Path, scenes: Mapping[str, Path], work: Path, made: list[bool]) -> Kept | None:
-    """A machine that records, as it stands when all that the parts have in common is done.
-
-    Args:
-        made: whether the started machine was made now is added to it.
+def make_ready(image: Image, wheel: Path, packed: Path, scenes: Mapping[str, Path], made: Made) -> Kept | None:
+    """A machine that records, as it stands when all that the parts have in common is done; see `keep_ready`.
 
     Raises:
         BenchError: the machine does not get there.
     """
-    started = _start(image, made)
-    if started is None:
-        return None
-    folder = work / "ready"
-    folder.mkdir()
-    with Machine(image, folder, kept=started) as machine:
-        _make_ready(machine, packed, scenes)
-        machine.leave_share()
-        return keep(machine, folder / "kept")
+    scripts = [HERE / "guest" / name for name in ("checks.py", "feeder.py", "set_up_job.py")]
+    files = [Path(__file__), *scripts, *(ROOT / "hardware" / name for name in INSTALLED)]
+    made_of = [list_wheel(wheel), *(path.name for path in scenes.values()), *(path.read_bytes() for path in files)]
+    return keep_ready(image, made_of, lambda machine: _prepare(machine, packed, scenes), made)
 
 
-def _start(image: Image, made: list[bool]) -> Kept | None:
-    started, now = keep_started(image)
-    made += [now] if started else []
-    return started
-
-
-def _make_ready(machine: Machine, packed: Path, scenes: Mapping[str, Path]) -> None:
+def _prepare(machine: Machine, packed: Path, scenes: Mapping[str, Path]) -> None:
     """lrt, devices that are fed, and the users and files of hardware/PI.md."""
     _share(machine, scenes)
     install_lrt(machine, packed)
     machine.must(SET_UP)
-    machine.must("/opt/lrt/bin/python /share/guest/set_up_job.py /share/lrt.service /share/99-lrt.rules")
+    machine.must("/opt/lrt/bin/python /share/guest/set_up_job.py " + " ".join(f"/share/{name}" for name in INSTALLED))
     _feed(machine, *scenes)
 
 
 def _share(machine: Machine, scenes: Mapping[str, Path]) -> None:
     for script, path in scenes.items():
         shutil.copy(path, machine.share / f"{script}.npz")
-    for each in ("lrt.service", "99-lrt.rules"):
-        shutil.copy(ROOT / "hardware" / each, machine.share)
+    for name in INSTALLED:
+        shutil.copy(ROOT / "hardware" / name, machine.share)
 
 
 def on_devices(bench: Bench) -> None:
@@ -139,13 +126,19 @@ def on_whole(bench: Bench) -> None:
 
 def on_camera(bench: Bench) -> None:
     """picamera2, under a newer Debian, whose image is made here: the other machines need not wait for it."""
-    image = make_camera_image()
-    kept = _start(image, bench.report.made)
-    bench.report.made += image.made
-    folder = bench.work / "camera"
-    folder.mkdir()
-    packed = pack_lrt(image, bench.wheel, folder)
-    bench.report.add(_group("picamera2", lambda: try_picamera(image, folder, packed, kept, STAND_BACK)))
+    image, made = make_camera_image(), bench.report.made
+    made += image.made_now
+
+    def prepare(machine: Machine) -> None:
+        folder = bench.work / "camera-lrt"
+        folder.mkdir()
+        install_lrt(machine, pack_lrt(image, bench.wheel, folder))
+        vm_picamera.prepare(machine)
+
+    sources = [Path(each).read_bytes() for each in (__file__, vm_picamera.__file__)]
+    kept = keep_ready(image, [list_wheel(bench.wheel), *sources], prepare, made)
+    with go_on(image, bench.work / "camera", kept, prepare, nice=STAND_BACK) as machine:
+        bench.report.add(_job(machine, "picamera2", "picamera_job.py"))
 
 
 @contextmanager
@@ -153,17 +146,14 @@ def _started(
     bench: Bench, name: str, disks: Mapping[str, LoggedDisk] | None = None, nice: int = STAND_BACK
 ) -> Iterator[Machine]:
     """A machine that is ready."""
-    folder = bench.work / name
-    folder.mkdir()
     ready = bench.ready.result()
     say(f"starting the machine of the {name}")
-    with Machine(bench.image, folder, [*(disks or {}).values()], ready, nice) as machine:
-        if ready is None:
-            _make_ready(machine, bench.packed, bench.scenes)
-        else:
-            _share(machine, bench.scenes)
-            share_scripts(machine)
-            machine.take_jobs()
+
+    def prepare(machine: Machine) -> None:
+        _prepare(machine, bench.packed, bench.scenes)
+
+    with go_on(bench.image, bench.work / name, ready, prepare, [*(disks or {}).values()], nice) as machine:
+        _share(machine, bench.scenes)
         yield machine
 
 

@@ -1,9 +1,6 @@
-"""The real picamera2 on libcamera's virtual pipeline: a machine of its own, for it wants a newer Debian."""
+"""The machine of the real picamera2 on libcamera's virtual pipeline: one of its own, for it wants a newer Debian."""
 
-from pathlib import Path
-
-from vm_image import Image
-from vm_machine import Kept, Machine, install_lrt
+from vm_machine import Machine
 
 CAMERA = """"Virtual0":
   supported_formats:
@@ -16,18 +13,15 @@ CAMERA = """"Virtual0":
 """
 
 
-def try_picamera(image: Image, folder: Path, packed: Path, kept: Kept | None, nice: int) -> dict:
-    """What the job in that machine found.
+def prepare(machine: Machine) -> None:
+    """Its camera, and the memory that picamera2 asks for by the name that a Pi has for it.
 
     Raises:
-        BenchError: machine or job broke.
+        BenchError: the machine broke.
     """
-    with Machine(image, folder, kept=kept, nice=nice) as machine:
-        install_lrt(machine, packed)
-        (machine.share / "virtual.yaml").write_text(CAMERA)
-        machine.must(
-            "mkdir -p /usr/share/libcamera/pipeline/virtual; "
-            "cp /share/virtual.yaml /usr/share/libcamera/pipeline/virtual/virtual.yaml; "
-            "mkdir -p /dev/dma_heap; ln -sf system '/dev/dma_heap/linux,cma'"
-        )
-        return machine.python("picamera_job.py", limit_s=300)
+    (machine.share / "virtual.yaml").write_text(CAMERA)
+    machine.must(
+        "mkdir -p /usr/share/libcamera/pipeline/virtual; "
+        "cp /share/virtual.yaml /usr/share/libcamera/pipeline/virtual/virtual.yaml; "
+        "mkdir -p /dev/dma_heap; ln -sf system '/dev/dma_heap/linux,cma'"
+    )

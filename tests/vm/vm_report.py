@@ -75,7 +75,7 @@ class Report:
     groups: list[Group] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     not_run: list[str] = field(default_factory=list)
-    made: list[bool] = field(default_factory=list)
+    made: list[tuple[str, bool]] = field(default_factory=list)
     seconds: float = 0.0
     cpu_s: float = 0.0
     partial: bool = False
@@ -107,8 +107,11 @@ class Report:
 
     @property
     def kind(self) -> str:
-        """Whether all that is kept was made in this run, or found, or some of each."""
-        return "cold" if all(self.made) else "mixed" if any(self.made) else "warm"
+        """What was made in this run of all that is kept: "cold" all, "warm" nothing, "changed" what has lrt in it."""
+        made, found = ({name for name, now in self.made if now == made} for made in (True, False))
+        if not made or not found:
+            return "cold" if made else "warm"
+        return "changed" if made == {"ready"} and "ready" not in found else "mixed"
 
     def finish(self, seconds: float, partial: bool) -> None:
         """Note how long all of it took, on how much of a processor, and whether it was some parts only."""
@@ -160,7 +163,7 @@ class Report:
         if self.ok and not self.partial and self.kind != "mixed":
             known[f"seconds_{self.kind}"] = round(self.seconds, 1)
             write_whole(kept, json.dumps(known).encode())
-        return {name: known.get(name) for name in ("seconds_cold", "seconds_warm")}
+        return {name: known.get(name) for name in ("seconds_cold", "seconds_changed", "seconds_warm")}
 
     def table(self) -> str:
         """What a terminal shows: parts, what did not hold, what was not run."""

@@ -2,6 +2,8 @@
 
 import faulthandler
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -84,12 +86,17 @@ def read_bus(name: str) -> int:
 
 
 def sh(command: str, limit_s: float = 60.0) -> tuple[int, str]:
-    """A shell command: its exit status, and all it printed."""
-    try:
-        done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        return 124, f"no end within {limit_s:g} s"
-    return done.returncode, (done.stdout + done.stderr).strip()
+    """A shell command: its exit status, and all it printed. One that takes too long is ended with all it started."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        ["/bin/sh", "-c", command], stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, errors = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return 124, f"no end within {limit_s:g} s"
+        return process.returncode, (said + errors).strip()
 
 
 def last_json(said: str) -> dict[str, Any]:

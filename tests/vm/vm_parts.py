@@ -16,7 +16,7 @@ import vm_picamera
 from vm_image import HERE, ROOT, BenchError, Image, list_wheel, make_camera_image, pack_lrt
 from vm_kept import Made, go_on, keep_ready
 from vm_machine import Kept, Machine, install_lrt
-from vm_power import STORIES, judge, make_disks, tell
+from vm_power import STORIES, in_memory, judge, make_disks, tell
 from vm_powercut import LoggedDisk
 from vm_report import Group, Report, say
 
@@ -106,10 +106,11 @@ def on_devices(bench: Bench) -> None:
 
 def on_disks(bench: Bench) -> None:
     """Disks that are recorded, trained and built on, and cut."""
-    disks = make_disks(bench.work)
-    with _started(bench, "disks", disks) as machine:
-        tell(machine, bench.report)
-    judge(disks, bench.report)
+    with in_memory() as folder:
+        disks = make_disks(folder)
+        with _started(bench, "disks", disks) as machine:
+            tell(machine, bench.report)
+        judge(disks, folder, bench.report)
 
 
 def on_service(bench: Bench) -> None:

@@ -3,8 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from vm_powercut import Cut, LoggedDisk
 from vm_report import Report, say
 
 SEED = 8
+ROOM_BYTES = 1024**3  # the disks and their logs took a third of it
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ STORIES = {
 }
 
 
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A folder for the disks, in memory where there is room: how busy the host's own disk is must not be judged.
+
+    Images that are made at the same time fill it with gigabytes, and whoever writes then waits.
+    """
+    ram = Path("/dev/shm")
+    roomy = ram.is_dir() and shutil.disk_usage(ram).free > ROOM_BYTES
+    with tempfile.TemporaryDirectory(
+        prefix="lrt-vm-", dir=ram if roomy else None, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
 def make_disks(folder: Path) -> dict[str, LoggedDisk]:
     """A logged disk for each story."""
     return {name: LoggedDisk(folder, name) for name in STORIES}
@@ -75,22 +90,20 @@ def tell(machine: Machine, report: Report) -> None:
     machine.must("umount " + " ".join(f"/mnt/{name}" for name in STORIES))  # the clips were built on
 
 
-def judge(disks: Mapping[str, LoggedDisk], report: Report) -> None:
-    """Cut the power, a few hundred times, of each disk whose story was told to its end."""
-    ram = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="lrt-vm-", dir=ram if ram.is_dir() else None))
-    try:
-        for name, story in STORIES.items():
-            if report.has(name):
-                continue
-            say(f"power: {story.cuts} cuts of the disk with {name}")
-            began_s = time.monotonic()
-            try:
-                verdict = story.judging(disks[name].cuts(story.cuts, SEED, folder), folder)
-            except BenchError as error:
-                report.add_broken(name, str(error))
-                continue
-            report.add_cuts(name, verdict, time.monotonic() - began_s)
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(folder)
+def judge(disks: Mapping[str, LoggedDisk], folder: Path, report: Report) -> None:
+    """Cut the power, a few hundred times, of each disk whose story was told to its end.
+
+    Args:
+        folder: to work in.
+    """
+    for name, story in STORIES.items():
+        if report.has(name):
+            continue
+        say(f"power: {story.cuts} cuts of the disk with {name}")
+        began_s = time.monotonic()
+        try:
+            verdict = story.judging(disks[name].cuts(story.cuts, SEED, folder), folder)
+        except BenchError as error:
+            report.add_broken(name, str(error))
+            continue
+        report.add_cuts(name, verdict, time.monotonic() - began_s)

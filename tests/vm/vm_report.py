@@ -4,9 +4,11 @@ import json
 import os
 import platform
 import resource
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import jinja2
@@ -69,9 +71,14 @@ class Group:
 
 @dataclass
 class Report:
-    """All of it, as it comes in."""
+    """All of it, as it comes in.
+
+    Attributes:
+        speeds: the host's `host_speed`, before the first part and after the last one.
+    """
 
     accelerator: str
+    speeds: list[float] = field(default_factory=lambda: [host_speed()])
     groups: list[Group] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     not_run: list[str] = field(default_factory=list)
@@ -118,6 +125,7 @@ class Report:
         used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         self.seconds, self.cpu_s = seconds, sum(each.ru_utime + each.ru_stime for each in used)
         self.partial = partial
+        self.speeds.append(host_speed())
 
     def to_json(self) -> dict[str, Any]:
         """The figures first, then every check."""
@@ -147,6 +155,7 @@ class Report:
                 "host": platform.machine(),
                 "host_cpus": os.cpu_count(),
                 "host_load": round(os.getloadavg()[2], 1),
+                "host_speed": [round(speed, 1) for speed in self.speeds],
                 "seconds": round(self.seconds, 1),
                 "cpu_seconds": round(self.cpu_s, 1),
                 "kind": self.kind,
@@ -184,6 +193,20 @@ class Report:
 def say(text: str) -> None:
     """How far it is."""
     print(f"test-vm: {text}", flush=True)
+
+
+def host_speed() -> float:
+    """How fast this host is just now: turns of a plain Python loop, millions a second, the median of five tries.
+
+    A shared host can be half as fast an hour later: without this, two runs' seconds cannot be compared.
+    """
+    turns, tries_s = 1_000_000, []
+    for _ in range(5):
+        began_s = time.perf_counter()
+        for _ in range(turns):
+            pass
+        tries_s.append(time.perf_counter() - began_s)
+    return turns / median(tries_s) / 1e6
 
 
 def write_report(report: Report, out: Path) -> None:

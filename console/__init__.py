@@ -1,1 +1,1 @@
-"""What a person looks at: the pages lrt writes."""
+"""What a person meets of lrt: its commands, what they say, and the pages they write."""

@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 import torch
 from lrt import LrtError
-from lrt.cli import stop_on_signal
+from lrt.console.stopping import stop_on_signal
 from lrt.dataset.loading import PairSet
 from lrt.model.config import TrainConfig
 from lrt.model.ranks import join_ranks

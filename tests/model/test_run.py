@@ -38,7 +38,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import torch
-from lrt.cli import stop_on_signal
+from lrt.console.stopping import stop_on_signal
 from lrt.dataset.loading import PairSet
 from lrt.model.config import TrainConfig
 from lrt.model.train import train

@@ -48,6 +48,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     asked = parse(arguments)
     until = time.monotonic() + 60 * asked.minutes
+
+    from .sitting import plan, sit  # torch, which the processes that draw do without
+
+    config = plan(asked)
     asked.out.mkdir(parents=True, exist_ok=True)
     folder = asked.state / "pairs"
     held_clips = -(-asked.clips // HELD_OUT)
@@ -59,10 +63,7 @@ def main(arguments: list[str]) -> None:
     pairs = draw_takes(plan_takes(asked.pairs, asked.clips), folder, asked.jobs, tell)
     held_out = draw_takes(plan_takes(each * held_clips, held_clips, "test"), folder, asked.jobs)
     print(f"{len(pairs)} pairs to train on, {len(held_out)} held out", flush=True)
-
-    from .sitting import sit  # torch, which the processes that draw do without
-
-    sit(asked, pairs, held_out, until)
+    sit(asked, config, pairs, held_out, until)
 
 
 if __name__ == "__main__":

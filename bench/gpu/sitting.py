@@ -13,7 +13,7 @@ import torch
 
 from lrt import write_whole
 from lrt.dataset.loading import PairSet
-from lrt.model.config import TrainConfig, train_config
+from lrt.model.config import ConfigError, TrainConfig, train_config
 from lrt.model.device import pick_device
 from lrt.model.published import TABLE3
 
@@ -30,16 +30,39 @@ LEAST_S = 60.0  # of a sitting that is worth beginning a training for
 Kept = dict[str, Any]
 
 
-def sit(asked: argparse.Namespace, pairs: PairSet, held_out: PairSet, until: float) -> None:
+def plan(asked: argparse.Namespace) -> TrainConfig:
+    """What is timed and trained; asked for before minutes go into drawing pairs.
+
+    Args:
+        asked: the command's options.
+
+    Raises:
+        ConfigError: no such model, preset or setting; or the model has no GAN step; or nothing is trained so.
+    """
+    config = replace(train_config(asked.preset, asked.model), batch=asked.batch)
+    if config.model.regression:
+        name = config.model.name
+        raise ConfigError(f"--model {name}: it has no GAN step to time; `lrt train --model {name}` trains it")
+    for name in _split(asked.settings or "none"):
+        if name not in SETTINGS:
+            raise ConfigError(f"--settings: there is no '{name}'; choose of {', '.join(SETTINGS)}")
+    if wrong := [each for each in _split(asked.batches) if not each.isdigit() or int(each) < 2]:
+        raise ConfigError(f"--batches: '{wrong[0]}' is no batch; give whole numbers from 2 on, with commas, or none")
+    trained = [name for name, setting in SETTINGS.items() if setting.folded and not setting.naive]
+    if asked.train not in ("none", *trained):
+        raise ConfigError(f"--train {asked.train}: trainings run in one of {', '.join(trained)}, or none")
+    return replace(config, gan_steps=asked.gan_steps, inversion_steps=asked.inversion_steps)
+
+
+def sit(asked: argparse.Namespace, config: TrainConfig, pairs: PairSet, held_out: PairSet, until: float) -> None:
     """Go on where the last sitting stopped.
 
     Args:
         asked: the command's options.
+        config: of `plan`.
         until: `time.monotonic()` at which the sitting is over.
     """
     device = pick_device(asked.device)
-    config = replace(train_config(asked.preset, asked.model), batch=asked.batch)
-    config = replace(config, gan_steps=asked.gan_steps, inversion_steps=asked.inversion_steps)
     about = describe(device) | {"preset": asked.preset, "model": asked.model, "batch": asked.batch}
     kept = _read(asked.state / "kept.json", about)
     kept["pairs"] = {"train": len(pairs), "held_out": len(held_out), "clips": len(pairs.clip_ids)}

@@ -105,6 +105,27 @@ def test_a_sitting_draws_times_and_trains(sat: tuple[Path, str]):
     assert printed.endswith((state / "out" / "summary.txt").read_text() + "\n")
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("--model", "regression-64"), "--model regression-64: it has no GAN step to time"),
+        (("--model", "nonsense"), "no model 'nonsense'; choose one of"),
+        (("--settings", "fp32,fp64"), "--settings: there is no 'fp64'; choose of fp32, tf32"),
+        (("--batches", "64,many"), "--batches: 'many' is no batch"),
+        (("--train", "fp32-naive"), "--train fp32-naive: trainings run in one of fp32, tf32"),
+    ],
+)
+def test_what_cannot_be_timed_or_trained_is_refused_before_pairs_are_drawn(
+    asked: tuple[str, ...], says: str, bare: Path, tmp_path: Path
+):
+    done = call(bare, tmp_path / "state", *asked)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "state").exists()
+
+
 def test_the_pairs_show_the_twin(sat: tuple[Path, str]):
     drawn = np.load(sat[0] / "pairs" / "train-0-6.npz")
 

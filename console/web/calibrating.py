@@ -1,6 +1,6 @@
 """The child that calibrates: asked once, it tells how far it is, and ends.
 
-<- {"clips": [...], "out": "...", "masks": "small", "frames": 200}
+<- {"clips": [...], "out": "...", "masks": "small", "weights": null, "frames": 200}
 -> {"phase": "...", "done": 12, "total": 200}      and at last {"result": {...}}
 """
 
@@ -29,6 +29,7 @@ def work(parent: Parent) -> None:
         [Path(clip) for clip in head["clips"]],
         Path(head["out"]),
         masks=head["masks"],
+        weights=None if head["weights"] is None else Path(head["weights"]),
         frames=head["frames"],
         on_progress=tell,
     )

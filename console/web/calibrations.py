@@ -31,7 +31,10 @@ _MOST_CLIPS = 64
 MASKS = {
     "small": "the small network that ships with lrt: trained on the twin",
     "maskrcnn": "torchvision's Mask R-CNN, as in the paper: fetches 170 MB once",
+    "selfie": "MediaPipe's selfie segmenter: quick on a Pi, for one person who stands near",
 }
+WITHOUT_TORCH = ("selfie",)
+SELFIE_MODELS = ("selfie_segmentation.tflite", "mediapipe-*.whl")  # as it may lie beside the calibrations
 
 
 class Calibrations:
@@ -125,12 +128,18 @@ class Calibrations:
         return "small" if self._rig.synthetic else "maskrcnn"
 
     def _masks(self) -> list[dict[str, Any]]:
-        torch = find_spec("torch") is not None and find_spec("torchvision") is not None
-        without = "needs PyTorch on this computer: pip install 'lrt[train]'; or calibrate on another one"
+        """Who may find people; what lacks something says what, and stands last."""
+        lacks = {name: None if name in WITHOUT_TORCH else _lacks_torch() for name in MASKS}
+        if self._selfie_model() is None:
+            lacks["selfie"] = f"needs its model in {self._folder}, and no PyTorch: hardware/PI.md says how to fetch it"
         return [
-            {"name": name, "says": says if torch else without, "available": torch, "default": name == self.usual_masks}
-            for name, says in MASKS.items()
+            {"name": name, "says": lack or MASKS[name], "available": lack is None, "default": name == self.usual_masks}
+            for name, lack in sorted(lacks.items(), key=lambda each: each[1] is not None)
         ]
+
+    def _selfie_model(self) -> Path | None:
+        """The file of the selfie segmenter's model, or the package that it comes in; None where there is none."""
+        return next((path for name in SELFIE_MODELS for path in sorted(self._folder.glob(name))), None)
 
     def _usual_size(self, shown: Sequence[Shown]) -> tuple[int, int] | None:
         """Of the newest clip's images: clips of another size cannot be calibrated with it."""
@@ -214,10 +223,17 @@ class Calibrations:
         try:
             with TemporaryDirectory(prefix=_SCRATCH, dir=self._folder) as scratch:
                 out = Path(scratch) / IN_USE
-                asked = {"clips": [str(folder) for folder in folders], "out": str(out)}
+                model = self._selfie_model() if masks == "selfie" else None
+                asked = {
+                    "clips": [str(folder) for folder in folders],
+                    "out": str(out),
+                    "masks": masks,
+                    "weights": None if model is None else str(model),
+                    "frames": frames,
+                }
                 try:
                     await child.start()
-                    await child.send({**asked, "masks": masks, "frames": frames})
+                    await child.send(asked)
                     while "result" not in (said := (await child.receive())[0]):
                         if said["phase"] != self._progress["phase"]:
                             self._since_s = time.monotonic()
@@ -250,6 +266,13 @@ class Calibrations:
         for ending in reversed(_ENDINGS):
             out.with_suffix(ending).replace(kept.with_suffix(ending))
         return kept
+
+
+def _lacks_torch() -> str | None:
+    """What a network that PyTorch runs lacks here."""
+    if find_spec("torch") is not None and find_spec("torchvision") is not None:
+        return None
+    return "needs PyTorch on this computer: pip install 'lrt[train]'; or calibrate on another one"
 
 
 def _made(path: Path) -> str:

@@ -16,6 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from lrt.calibration.geometry import Calibration
+from lrt.console.web import calibrations
 from lrt.console.web.calibrations import Calibrations
 from lrt.console.web.child import Child, ChildError, pack
 from lrt.console.web.drawings import _picture_size
@@ -118,24 +119,24 @@ def fit(verdict: str, tx: float) -> Calibration:
 
 
 def test_a_doubtful_calibration_does_not_drive_out_a_good_one_and_old_ones_stay(served, tmp_path):
-    calibrations = Calibrations(served.numbers.rig, Library(tmp_path / "clips", lambda: False))
+    kept = Calibrations(served.numbers.rig, Library(tmp_path / "clips", lambda: False))
 
     def make(calibration: Calibration) -> Path:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         for ending, content in ((".json", json.dumps(asdict(calibration))), (".png", "p"), (".html", "h")):
             (scratch / f"calibration{ending}").write_text(content)
-        return calibrations._keep(scratch / "calibration.json")
+        return kept._keep(scratch / "calibration.json")
 
     assert make(fit("WARN", 150.0)).name == "calibration.json"
     assert make(fit("PASS", 160.0)).name == "calibration.json"
     assert len(list(tmp_path.glob("calibration-2*.json"))) == 1  # the first, with its picture and page
     assert len(list(tmp_path.glob("calibration-2*.*"))) == 3
     assert make(fit("WARN", 170.0)).name == "calibration-warn.json"
-    found = calibrations.state()
+    found = kept.state()
     assert found is not None
     assert (found["tx"], found["verdict"], found["image_size"]) == (160.0, "PASS", [320, 240])
-    assert {each["name"] for each in calibrations.tell()["calibrations"]} >= {
+    assert {each["name"] for each in kept.tell()["calibrations"]} >= {
         "calibration.json",
         "calibration-warn.json",
     }
@@ -146,7 +147,8 @@ def test_a_child_refuses_in_words_and_one_that_dies_is_told_with_its_last():
         child = Child(module)
         await child.start()
         try:
-            await child.send({"clips": ["/nowhere/at-all"], "out": "/nowhere/c.json", "masks": "small", "frames": 20})
+            asked = {"clips": ["/nowhere/at-all"], "out": "/nowhere/c.json"}
+            await child.send({**asked, "masks": "small", "weights": None, "frames": 20})
             while True:
                 await child.receive()
         except ChildError as error:
@@ -261,3 +263,33 @@ def test_the_run_that_ships_draws_live_marked_as_synthetic_and_stops(served):
 def test_a_real_rig_is_not_calibrated_by_a_network_that_knows_the_twin_alone(page_server, synthetic, usual):
     masks = page_server(synthetic=synthetic).client().get("/api/calibrate").json()["masks"]
     assert [each["name"] for each in masks if each["default"]] == [usual]
+
+
+def test_a_pi_without_pytorch_is_calibrated_by_the_selfie_segmenter_once_its_model_is_there(
+    served, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(calibrations, "find_spec", lambda _: None)
+    told = Calibrations(served.numbers.rig, Library(tmp_path / "clips", lambda: False))
+
+    before = {each["name"]: each for each in told.tell()["masks"]}
+    (tmp_path / "selfie_segmentation.tflite").write_bytes(b"a network")
+    after = {each["name"]: each for each in told.tell()["masks"]}
+
+    assert not any(each["available"] for each in before.values())
+    assert str(tmp_path) in before["selfie"]["says"]
+    assert "PyTorch" in before["small"]["says"]
+    assert [name for name, each in after.items() if each["available"]] == ["selfie"]
+
+
+def test_a_model_that_is_none_is_told_through_the_page(page_server):
+    served = page_server()
+    write_clip(served, "whole-01")
+    client = served.client()
+    refused = client.post("/api/calibrate", json={"clips": ["whole-01"], "masks": "selfie"}).json()
+    assert (refused["code"], "hardware/PI.md" in refused["error"]) == ("bad", True)
+    (served.clips.parent / "mediapipe-0.10-any.whl").write_bytes(b"no package")
+
+    assert client.post("/api/calibrate", json={"clips": ["whole-01"], "masks": "selfie"}).json() == {"ok": True}
+
+    error = wait_for(lambda: client.get("/api/calibrate").json()["error"])
+    assert "not a selfie segmenter that lrt knows" in error

@@ -137,7 +137,8 @@ def calibrate(
     from ..calibration.fitting import fit_calibration
     from ..calibration.geometry import write_calibration
     from ..calibration.overlay import show_frames
-    from ..calibration.report import draw_report, render_page
+    from ..calibration.picture import draw_picture
+    from ..calibration.report import render_page
 
     described = evidence.described()
     fit = fit_calibration(
@@ -149,7 +150,7 @@ def calibrate(
         )
     pixels = [image.pixels for image in evidence.images]
     shown = show_frames(fit, pixels, evidence.heatmaps, people)
-    drawn = draw_report(fit, shown)
+    drawn = draw_picture(fit, shown)
     html = render_page(fit, shown, today(), distance)
     try:
         write_image(picture, drawn)

@@ -1,4 +1,4 @@
-"""`lrt demo`: what the whole way must reach on the twin, from clips half as long and a quarter of its ordinary training."""
+"""`lrt demo`: what the whole way must reach on the twin, of shorter clips and by a quarter of its training."""
 
 import json
 import re

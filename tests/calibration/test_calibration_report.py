@@ -20,7 +20,8 @@ from lrt.calibration.forward import Pose
 from lrt.calibration.geometry import CalibrationError, write_calibration
 from lrt.calibration.overlap import lay_heat, overlap
 from lrt.calibration.overlay import draw_overlay, show_frames
-from lrt.calibration.report import draw_report, render_page
+from lrt.calibration.picture import draw_picture
+from lrt.calibration.report import render_page
 
 
 def test_heat_lies_where_the_pose_puts_it() -> None:
@@ -68,7 +69,7 @@ def test_a_report_holds_both_rows_and_says_what_a_twin_made(simulate, synthetic:
     rig = simulate(700, frames=40)
     fit = fit_calibration(rig.heatmaps, rig.masks, rig.image_size, synthetic=synthetic)
     images = [np.full((360, 640, 3), 90, np.uint8)] * 40
-    page = draw_report(fit, show_frames(fit, images, rig.heatmaps, rig.masks))
+    page = draw_picture(fit, show_frames(fit, images, rig.heatmaps, rig.masks))
     assert page.ndim == 3
     assert page.dtype == np.uint8
     ribbon = (page == (255, 226, 150)).all(axis=-1).sum()

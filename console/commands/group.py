@@ -12,8 +12,8 @@ from ... import __version__
 
 Result = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, int]  # for --json, for a person; the exit code
 FOLDER = click.Path(file_okay=False, path_type=Path)
-BESIDE_CLIPS = ("consents.toml", "vocabulary.toml")  # what lies among clips and is none
 FILE = click.Path(dir_okay=False, path_type=Path)
+BESIDE_CLIPS = ("consents.toml", "vocabulary.toml")  # what lies among clips and is none
 
 
 class ClipFolders(click.Path):

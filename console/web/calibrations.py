@@ -33,7 +33,6 @@ MASKS = {
     "maskrcnn": "torchvision's Mask R-CNN, as in the paper: fetches 170 MB once",
     "selfie": "MediaPipe's selfie segmenter: quick on a Pi, for one person who stands near",
 }
-WITHOUT_TORCH = ("selfie",)
 SELFIE_MODELS = ("selfie_segmentation.tflite", "mediapipe-*.whl")  # as it may lie beside the calibrations
 
 
@@ -129,9 +128,9 @@ class Calibrations:
 
     def _masks(self) -> list[dict[str, Any]]:
         """Who may find people; what lacks something says what, and stands last."""
-        lacks = {name: None if name in WITHOUT_TORCH else _lacks_torch() for name in MASKS}
-        if self._selfie_model() is None:
-            lacks["selfie"] = f"needs its model in {self._folder}, and no PyTorch: hardware/PI.md says how to fetch it"
+        lacks = dict.fromkeys(MASKS, _lacks_torch())
+        fetch = f"needs its model in {self._folder}, and no PyTorch: hardware/PI.md says how to fetch it"
+        lacks["selfie"] = fetch if self._selfie_model() is None else None
         return [
             {"name": name, "says": lack or MASKS[name], "available": lack is None, "default": name == self.usual_masks}
             for name, lack in sorted(lacks.items(), key=lambda each: each[1] is not None)

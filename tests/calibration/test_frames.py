@@ -141,6 +141,13 @@ def test_few_frames_are_all_taken() -> None:
     np.testing.assert_array_equal(choose_frames(warm_room(*walk(30, 0)), 50), np.arange(30))
 
 
+def test_an_hour_is_sorted_in_seconds() -> None:
+    heatmaps = warm_room(*walk(36_000, 0))
+    started = time.process_time()
+    assert len(choose_frames(heatmaps, 200)) == 200
+    assert time.process_time() - started < 10
+
+
 def test_ten_times_the_frames_cost_some_ten_times_as_much_and_not_a_hundred() -> None:
     def spend_s(minutes: int) -> float:
         heatmaps = warm_room(*walk(600 * minutes, 0))

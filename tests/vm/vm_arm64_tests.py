@@ -60,6 +60,7 @@ NOT_RUN: dict[str, str] = {
     "dataset/test_dataset_batches.py": _TORCH,
     "dataset/test_dataset_croissant.py": _LAYOUTS,
     "dataset/test_dataset_hub.py": _LAYOUTS,
+    "calibration/test_frames.py::test_an_hour_is_sorted_in_seconds": _RATE,
     "dataset/test_dataset_quality.py::test_inspecting_costs_less_than_a_millisecond_a_heatmap": _RATE,
     "dataset/test_dataset_subjects.py::test_runs_trained_on_them_are_named_and_remembered": _TORCH,
     "dataset/test_dataset_subjects.py::test_a_run_on_a_split_that_holds_them_out_was_not_trained_on_them": _TORCH,
